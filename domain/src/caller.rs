@@ -1,0 +1,200 @@
+//! Who asks, and what they may do. A [`Caller`] is built from verified credentials only; [`Scoped`] is the core as
+//! that caller sees it, and the only thing with business methods.
+
+use std::future::Future;
+use std::ops::Deref;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tracing::Instrument;
+
+use crate::Domain;
+use crate::db::TenantTx;
+use crate::error::{Error, Fault, Result};
+use crate::ids::{ApiKeyId, MemberId, PartnerId, SourceId, TenantId};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Role {
+    /// Members, keys and everything else.
+    Admin,
+    /// Contracts, sources, imports and settlements.
+    Settlement,
+    /// Reviews flagged items; reads the rest.
+    Risk,
+    ReadOnly,
+}
+
+impl Role {
+    pub const ALL: [Self; 4] = [Self::Admin, Self::Settlement, Self::Risk, Self::ReadOnly];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Admin => "ADMIN",
+            Self::Settlement => "SETTLEMENT",
+            Self::Risk => "RISK",
+            Self::ReadOnly => "READ_ONLY",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.as_str() == text)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permission {
+    /// See what the tenant (or the caller's partner) has.
+    Read,
+    /// Send transactions and files to this source.
+    Record(SourceId),
+    /// Change partners, products, players, assets, sources and contracts.
+    Configure,
+    /// Close settlements, sign off days, resolve quarantined records.
+    Settle,
+    /// Members, invitations and API keys.
+    Administer,
+}
+
+impl Permission {
+    const fn takes(self) -> &'static str {
+        match self {
+            Self::Read => "a member's sign-in",
+            Self::Record(_) => "the role ADMIN or SETTLEMENT, or an API key of this source",
+            Self::Configure | Self::Settle => "the role ADMIN or SETTLEMENT",
+            Self::Administer => "the role ADMIN",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Actor {
+    Member { id: MemberId, role: Role, partner: Option<PartnerId> },
+    ApiKey { id: ApiKeyId, source: SourceId },
+    /// The operator's own command line on the embedded database, and background work.
+    Operator,
+}
+
+/// A verified caller of one tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    tenant: TenantId,
+    actor: Actor,
+}
+
+impl Caller {
+    /// Only `tenants` makes callers: it is the one that verifies credentials.
+    pub(crate) fn verified(tenant: TenantId, actor: Actor) -> Self {
+        Self { tenant, actor }
+    }
+
+    pub fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
+    pub fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    /// The one partner that this caller may see, for a partner's user.
+    pub fn partner(&self) -> Option<PartnerId> {
+        match self.actor {
+            Actor::Member { partner, .. } => partner,
+            Actor::ApiKey { .. } | Actor::Operator => None,
+        }
+    }
+
+    pub fn member(&self) -> Option<MemberId> {
+        match self.actor {
+            Actor::Member { id, .. } => Some(id),
+            Actor::ApiKey { .. } | Actor::Operator => None,
+        }
+    }
+
+    pub fn may(&self, permission: Permission) -> bool {
+        match (&self.actor, permission) {
+            (Actor::Operator, _) => true,
+            (Actor::ApiKey { source, .. }, Permission::Record(wanted)) => *source == wanted,
+            (Actor::ApiKey { .. }, _) => false,
+            (Actor::Member { .. }, Permission::Read) => true,
+            // A partner's user reads, whatever its role says: the books are the tenant's.
+            (Actor::Member { partner: Some(_), .. }, _) => false,
+            (Actor::Member { role, .. }, Permission::Administer) => *role == Role::Admin,
+            (Actor::Member { role, .. }, _) => matches!(role, Role::Admin | Role::Settlement),
+        }
+    }
+}
+
+/// The core as one caller sees it.
+#[derive(Clone)]
+pub struct Scoped {
+    domain: Domain,
+    caller: Caller,
+}
+
+/// How long a change may take before it is rolled back.
+const WRITE_DEADLINE: Duration = Duration::from_secs(120);
+
+impl Scoped {
+    pub(crate) fn new(domain: Domain, caller: Caller) -> Self {
+        Self { domain, caller }
+    }
+
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    pub fn tenant(&self) -> TenantId {
+        self.caller.tenant
+    }
+
+    pub fn require(&self, permission: Permission) -> Result<()> {
+        if self.caller.may(permission) { Ok(()) } else { Err(Error::Denied(permission.takes())) }
+    }
+
+    /// A consistent view for reading, narrowed to the caller's tenant and partner.
+    pub(crate) async fn read(&self) -> Result<TenantTx> {
+        Ok(self.domain.db().read(self.caller.tenant, self.caller.partner()).await?)
+    }
+
+    /// The one way into a change. The work runs in a task of its own, so that a caller who hangs up cannot stop it
+    /// half way (dropping a future inside `begin()` leaves a pooled session in an open transaction, and the next
+    /// borrower's write is acknowledged and lost). Shutdown waits for it.
+    pub(crate) async fn durable<T, W, F>(&self, work: W) -> Result<T>
+    where
+        T: Send + 'static,
+        W: FnOnce(Writer) -> F,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        let work = tokio::time::timeout(WRITE_DEADLINE, work(Writer(self.clone())));
+        let task = self.domain.tracker().spawn(work.instrument(tracing::Span::current()));
+        match task.await {
+            Ok(Ok(done)) => done,
+            Ok(Err(_)) => Err(Fault::Deadline(WRITE_DEADLINE.as_secs()).into()),
+            Err(panicked) => Err(Fault::Internal(format!("a task failed: {panicked}")).into()),
+        }
+    }
+}
+
+impl Deref for Scoped {
+    type Target = Domain;
+    fn deref(&self) -> &Domain {
+        &self.domain
+    }
+}
+
+/// [`Scoped`] inside [`Scoped::durable`]: the only one that can begin a change.
+pub(crate) struct Writer(Scoped);
+
+impl Writer {
+    pub(crate) async fn begin(&self) -> Result<TenantTx> {
+        Ok(self.0.domain.db().write(self.0.caller.tenant, self.0.caller.partner()).await?)
+    }
+}
+
+impl Deref for Writer {
+    type Target = Scoped;
+    fn deref(&self) -> &Scoped {
+        &self.0
+    }
+}

@@ -1,0 +1,40 @@
+//! A transaction over the rows of the installation: tenants by their slug, and the signing keys. It reaches no
+//! tenant's data.
+
+use sea_orm::{ActiveModelTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, Select, UpdateMany};
+
+/// Entities of the installation. A tenant-owned entity must never implement it; the tidy test checks the list.
+pub trait Installation: EntityTrait {}
+
+pub struct AdminTx(DatabaseTransaction);
+
+impl AdminTx {
+    pub(super) fn new(tx: DatabaseTransaction) -> Self {
+        Self(tx)
+    }
+
+    pub async fn all<E: Installation>(&self, narrow: impl FnOnce(Select<E>) -> Select<E>) -> Result<Vec<E::Model>, DbErr> {
+        narrow(E::find()).all(&self.0).await
+    }
+
+    pub async fn one<E: Installation>(&self, narrow: impl FnOnce(Select<E>) -> Select<E>) -> Result<Option<E::Model>, DbErr> {
+        narrow(E::find()).one(&self.0).await
+    }
+
+    pub async fn insert<A>(&self, row: A) -> Result<(), DbErr>
+    where
+        A: ActiveModelTrait,
+        A::Entity: Installation,
+        <A::Entity as EntityTrait>::Model: IntoActiveModel<A>,
+    {
+        <A::Entity as EntityTrait>::insert(row).exec_without_returning(&self.0).await.map(drop)
+    }
+
+    pub async fn update<E: Installation>(&self, narrow: impl FnOnce(UpdateMany<E>) -> UpdateMany<E>) -> Result<u64, DbErr> {
+        Ok(narrow(E::update_many()).exec(&self.0).await?.rows_affected)
+    }
+
+    pub async fn commit(self) -> Result<(), DbErr> {
+        self.0.commit().await
+    }
+}

@@ -1,0 +1,152 @@
+//! A transaction that belongs to one tenant.
+
+use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, DeleteMany, EntityTrait,
+    FromQueryResult, IntoActiveModel, PaginatorTrait, QueryFilter, Select, UpdateMany,
+};
+
+use crate::ids::{PartnerId, TenantId};
+
+/// An entity whose rows belong to tenants. Every entity of the core implements it; those of the installation
+/// (`tenants`, `signing_keys`) do not, and only [`super::AdminTx`] reads them.
+pub trait TenantOwned: EntityTrait {
+    const TENANT: Self::Column;
+    /// What a partner's own user gets to see of it.
+    const REACH: Reach<Self::Column>;
+}
+
+#[derive(Clone, Copy)]
+pub enum Reach<C> {
+    /// Everybody in the tenant: products, assets.
+    Shared,
+    /// Rows of its partner, named by this column.
+    Partner(C),
+    /// Rows of its partner's sources, named by this column.
+    Source(C),
+    /// Rows of its partner's settlements, named by this column.
+    Settlement(C),
+    /// Nothing: members, keys, the ledger.
+    Hidden,
+}
+
+pub struct TenantTx {
+    tx: DatabaseTransaction,
+    tenant: TenantId,
+    partner: Option<PartnerId>,
+}
+
+impl TenantTx {
+    pub(super) fn new(tx: DatabaseTransaction, tenant: TenantId, partner: Option<PartnerId>) -> Self {
+        Self { tx, tenant, partner }
+    }
+
+    pub fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
+    pub async fn commit(self) -> Result<(), DbErr> {
+        self.tx.commit().await
+    }
+
+    /// Gives the transaction up now. Dropping it does the same, later.
+    pub async fn rollback(self) -> Result<(), DbErr> {
+        self.tx.rollback().await
+    }
+
+    pub async fn all<E: TenantOwned>(&self, narrow: impl FnOnce(Select<E>) -> Select<E>) -> Result<Vec<E::Model>, DbErr> {
+        narrow(self.select::<E>()).all(&self.tx).await
+    }
+
+    pub async fn one<E: TenantOwned>(&self, narrow: impl FnOnce(Select<E>) -> Select<E>) -> Result<Option<E::Model>, DbErr> {
+        narrow(self.select::<E>()).one(&self.tx).await
+    }
+
+    pub async fn count<E>(&self, narrow: impl FnOnce(Select<E>) -> Select<E>) -> Result<u64, DbErr>
+    where
+        E: TenantOwned,
+        E::Model: FromQueryResult + Sized + Send + Sync,
+    {
+        narrow(self.select::<E>()).count(&self.tx).await
+    }
+
+    /// Rows of another shape than the entity's: aggregates, a few columns.
+    pub async fn rows<E: TenantOwned, R: FromQueryResult>(
+        &self,
+        narrow: impl FnOnce(Select<E>) -> Select<E>,
+    ) -> Result<Vec<R>, DbErr> {
+        narrow(self.select::<E>()).into_model::<R>().all(&self.tx).await
+    }
+
+    /// Inserts one row of this tenant, whatever tenant the model names.
+    pub async fn insert<A>(&self, row: A) -> Result<(), DbErr>
+    where
+        A: ActiveModelTrait,
+        A::Entity: TenantOwned,
+        <A::Entity as EntityTrait>::Model: IntoActiveModel<A>,
+    {
+        self.insert_all([row]).await
+    }
+
+    /// Inserts some rows; for thousands use [`TenantTx::bulk_insert`].
+    pub async fn insert_all<A>(&self, rows: impl IntoIterator<Item = A>) -> Result<(), DbErr>
+    where
+        A: ActiveModelTrait,
+        A::Entity: TenantOwned,
+        <A::Entity as EntityTrait>::Model: IntoActiveModel<A>,
+    {
+        let stamped: Vec<A> = rows
+            .into_iter()
+            .map(|mut row| {
+                row.set(<A::Entity as TenantOwned>::TENANT, self.tenant.into());
+                row
+            })
+            .collect();
+        if stamped.is_empty() {
+            return Ok(());
+        }
+        <A::Entity as EntityTrait>::insert_many(stamped).exec_without_returning(&self.tx).await.map(drop)
+    }
+
+    /// Changes this tenant's rows that `narrow` picks; how many there were.
+    pub async fn update<E: TenantOwned>(
+        &self,
+        narrow: impl FnOnce(UpdateMany<E>) -> UpdateMany<E>,
+    ) -> Result<u64, DbErr> {
+        let update = E::update_many().filter(E::TENANT.eq(self.tenant));
+        Ok(narrow(update).exec(&self.tx).await?.rows_affected)
+    }
+
+    pub async fn delete<E: TenantOwned>(
+        &self,
+        narrow: impl FnOnce(DeleteMany<E>) -> DeleteMany<E>,
+    ) -> Result<u64, DbErr> {
+        let delete = E::delete_many().filter(E::TENANT.eq(self.tenant));
+        Ok(narrow(delete).exec(&self.tx).await?.rows_affected)
+    }
+
+    /// For `bulk`, whose statements are written out; each of them binds the tenant first.
+    pub(super) fn connection(&self) -> &impl ConnectionTrait {
+        &self.tx
+    }
+
+    fn select<E: TenantOwned>(&self) -> Select<E> {
+        let select = E::find().filter(E::TENANT.eq(self.tenant));
+        let Some(partner) = self.partner else { return select };
+        let own = |table: &'static str| {
+            Query::select()
+                .column(Alias::new("id"))
+                .from(Alias::new(table))
+                .and_where(Expr::col(Alias::new("tenant_id")).eq(self.tenant))
+                .and_where(Expr::col(Alias::new("partner_id")).eq(partner))
+                .to_owned()
+        };
+        match E::REACH {
+            Reach::Shared => select,
+            Reach::Partner(column) => select.filter(column.eq(partner)),
+            Reach::Source(column) => select.filter(column.in_subquery(own("sources"))),
+            Reach::Settlement(column) => select.filter(column.in_subquery(own("settlements"))),
+            Reach::Hidden => select.filter(Expr::val(1).eq(0)),
+        }
+    }
+}

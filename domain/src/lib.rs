@@ -1,0 +1,26 @@
+//! The settlement core. It knows no HTTP and no GraphQL; ARCHITECTURE.md is its map.
+
+pub mod caller;
+pub mod catalogue;
+pub mod clock;
+pub mod contracts;
+pub mod db;
+pub mod error;
+pub mod ids;
+pub mod imports;
+pub mod ledger;
+pub mod money;
+pub mod page;
+pub mod partners;
+pub mod secrets;
+pub mod settlements;
+pub mod sources;
+pub mod tenants;
+pub mod time;
+pub mod transactions;
+
+mod domain;
+
+pub use caller::{Actor, Caller, Permission, Role, Scoped};
+pub use domain::Domain;
+pub use error::{Code, Error, Fault, Problem, Result};

@@ -1,0 +1,2 @@
+//! Secrets.
+pub struct MasterKey {}

@@ -1,0 +1,6 @@
+//! Transactions.
+
+pub mod transaction;
+
+#[derive(Default)]
+pub struct Lanes {}
