@@ -46,7 +46,9 @@ impl fmt::Debug for Secret {
 pub enum KeyFileError {
     #[error("master key file {0}: {1}")]
     File(String, std::io::Error),
-    #[error("master key file {0} does not hold 32 bytes in base64url; restore it from a backup, or nothing sealed opens")]
+    #[error(
+        "master key file {0} does not hold 32 bytes in base64url; restore it from a backup, or nothing sealed opens"
+    )]
     Damaged(String),
 }
 
@@ -68,7 +70,9 @@ impl MasterKey {
                 let bytes = URL_SAFE_NO_PAD.decode(text.trim()).ok().and_then(|bytes| bytes.try_into().ok());
                 bytes.map(Self::from_bytes).ok_or_else(|| KeyFileError::Damaged(path.display().to_string()))
             }
-            Err(error) if error.kind() == ErrorKind::InvalidData => Err(KeyFileError::Damaged(path.display().to_string())),
+            Err(error) if error.kind() == ErrorKind::InvalidData => {
+                Err(KeyFileError::Damaged(path.display().to_string()))
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let bytes = random().map_err(|fault| named(std::io::Error::other(fault)))?;
                 create_private(path, &format!("{}\n", URL_SAFE_NO_PAD.encode(bytes))).map_err(named)?;
