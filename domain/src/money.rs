@@ -148,6 +148,9 @@ const RATE_DECIMALS: u8 = 8;
 const MAX_PERCENT: i64 = 1_000_000;
 
 impl Rate {
+    /// The whole.
+    pub const HUNDRED: Self = Self(100 * 10_i64.pow(RATE_DECIMALS as u32));
+
     pub fn parse(text: &str) -> Result<Self, MoneyError> {
         let scaled = parse_scaled(text, RATE_DECIMALS).map_err(|error| error.named(text, RATE_DECIMALS, "a percentage"))?;
         if scaled.abs() > MAX_PERCENT * 10_i64.pow(RATE_DECIMALS.into()) {
