@@ -1,1 +1,7 @@
-//! to come
+//! Settlements.
+
+pub mod blockers;
+pub mod chain;
+mod netting;
+mod rates;
+pub mod settlement;
