@@ -2,6 +2,11 @@
 
 mod accrual;
 mod accrue;
+pub mod blockers;
+pub mod chain;
+mod netting;
+mod rates;
+pub mod settlement;
 mod store;
 
 use crate::caller::Scoped;
