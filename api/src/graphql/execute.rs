@@ -2,11 +2,11 @@
 //! put right after.
 
 use async_graphql::parser::types::{ExecutableDocument, Selection};
-use async_graphql::{Name, Request, Response, Value, Variables};
+use async_graphql::{Name, Request, Response, ServerError, Value, Variables};
 use domain::Domain;
 use serde_json::{Map, Value as Json};
 
-use super::errors::{give_codes, refusal};
+use super::errors::{Failure, give_codes, refusal};
 use super::{Schema, Session};
 
 /// Brackets within brackets. The library's parser recurses with them, and a few thousand end the process.
@@ -56,6 +56,13 @@ pub async fn execute(schema: &Schema, domain: &Domain, session: Session, mut req
 /// The response to a request that was not run.
 pub fn refused(code: &str, message: &str) -> Json {
     body(refusal(code, message))
+}
+
+/// The response to a request whose sender could not even be looked up.
+pub fn failed(failure: Failure) -> Json {
+    let error = async_graphql::Error::from(failure);
+    let error = ServerError { extensions: error.extensions, ..ServerError::new(error.message, None) };
+    body(Response::from_errors(vec![error]))
 }
 
 fn body(mut response: Response) -> Json {
