@@ -51,11 +51,13 @@ async fn post_graphql(app: Data<&App>, request: &Request, body: Body) -> Respons
     }
     let session = match session(&app, request).await {
         Ok(session) => session,
-        Err(Error::Fault(fault)) => {
-            tracing::error!(error = %fault, "a caller could not be looked up");
-            return refused(StatusCode::SERVICE_UNAVAILABLE, "INTERNAL", "internal error");
+        Err(error @ Error::Fault(_)) => {
+            return Json(execute::failed(error.into())).with_status(StatusCode::SERVICE_UNAVAILABLE).into_response();
         }
-        Err(error) => return refused(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", &error.to_string()),
+        Err(error) => {
+            let response = refused(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", &error.to_string());
+            return response.with_header(header::WWW_AUTHENTICATE, "Bearer").into_response();
+        }
     };
     let Ok(body) = body.into_bytes_limit(MAX_BODY).await else {
         return refused(StatusCode::PAYLOAD_TOO_LARGE, "BAD_USER_INPUT", "a request has at most 1 MiB");

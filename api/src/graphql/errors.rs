@@ -136,3 +136,43 @@ fn text(failure: &Failure) -> String {
 fn request_id() -> String {
     REQUEST.try_with(String::clone).unwrap_or_else(|_| "unknown".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn response(error: async_graphql::Error) -> Response {
+        Response::from_errors(vec![error.into_server_error(async_graphql::Pos::default())])
+    }
+
+    fn first(response: &Response) -> String {
+        serde_json::to_string(&response.errors[0]).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_error_that_nobody_has_looked_at_is_masked() {
+        in_request("4711".to_owned(), async {
+            let mut leaking = response(std::io::Error::other("/secret/path").into());
+            give_codes(&mut leaking);
+            assert!(!first(&leaking).contains("secret"));
+            assert!(first(&leaking).contains("INTERNAL") && first(&leaking).contains("4711"));
+            let mut known = response(Failure::from(Error::NotFound("member")).into());
+            give_codes(&mut known);
+            assert!(first(&known).contains("there is no such member") && first(&known).contains("NOT_FOUND"));
+        })
+        .await;
+    }
+
+    #[test]
+    fn problems_become_data_with_their_path() {
+        let problem = Problem::new(Code::BadInput, "terms.rows.0", "wrong");
+        let (done, errors) = outcome::<()>(Err(problem.into())).unwrap();
+        assert!(done.is_none());
+        assert_eq!(
+            (errors[0].code.as_str(), errors[0].field.as_slice()),
+            ("BAD_INPUT", &["terms", "rows", "0"].map(str::to_owned)[..])
+        );
+        assert!(outcome::<()>(Err(Error::Denied("more").into())).is_err());
+        assert!(or_null::<()>(Err(Error::NotFound("x"))).unwrap().is_none());
+    }
+}

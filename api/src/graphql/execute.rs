@@ -2,16 +2,16 @@
 //! put right after.
 
 use async_graphql::parser::types::{ExecutableDocument, Selection};
-use async_graphql::{Name, Request, Response, Value, Variables};
+use async_graphql::{Name, Request, Response, ServerError, Value, Variables};
 use domain::Domain;
 use serde_json::{Map, Value as Json};
 
-use super::errors::{give_codes, refusal};
+use super::errors::{Failure, give_codes, refusal};
 use super::{Schema, Session};
 
 /// Brackets within brackets. The library's parser recurses with them, and a few thousand end the process.
 const MAX_NESTING: usize = 64;
-/// What one may ask without having signed in; everything else is refused before any of it runs.
+/// What one may ask without having signed in. Everything else, introspection included, is refused before it runs.
 const ANONYMOUS: [&str; 5] = ["signIn", "refreshSession", "signOut", "acceptToken", "__typename"];
 
 /// Why a body is no GraphQL request.
@@ -41,13 +41,11 @@ pub fn parse(body: &[u8]) -> Result<Request, Malformed> {
 
 /// Runs a request as the one who sent it. The result is the body of the response.
 pub async fn execute(schema: &Schema, domain: &Domain, session: Session, mut request: Request) -> Json {
-    if matches!(session, Session::Anonymous) {
-        match request.parsed_query() {
-            Ok(document) if !asks_only_to_get_in(document) => return body(refusal("UNAUTHENTICATED", "sign in first")),
-            Ok(_) => request = request.disable_introspection(),
-            // Nobody has signed in, but what is wrong with the query is no secret; executing it says so.
-            Err(_) => {}
-        }
+    // A query that does not parse is no secret from anybody; executing it says what is wrong.
+    if matches!(session, Session::Anonymous)
+        && request.parsed_query().is_ok_and(|document| !asks_only_to_get_in(document))
+    {
+        return body(refusal("UNAUTHENTICATED", "sign in first"));
     }
     let request = request.data(session).data(domain.clone());
     body(schema.execute(request).await)
@@ -56,6 +54,13 @@ pub async fn execute(schema: &Schema, domain: &Domain, session: Session, mut req
 /// The response to a request that was not run.
 pub fn refused(code: &str, message: &str) -> Json {
     body(refusal(code, message))
+}
+
+/// The response to a request whose sender could not even be looked up.
+pub fn failed(failure: Failure) -> Json {
+    let error = async_graphql::Error::from(failure);
+    let error = ServerError { extensions: error.extensions, ..ServerError::new(error.message, None) };
+    body(Response::from_errors(vec![error]))
 }
 
 fn body(mut response: Response) -> Json {

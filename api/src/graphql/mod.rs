@@ -21,6 +21,7 @@ pub mod ids;
 pub mod node;
 pub mod page;
 pub mod scalars;
+pub mod sessions;
 
 use async_graphql::{Context, EmptySubscription, MergedObject, SDLExportOptions};
 use domain::{Domain, Scoped};
@@ -31,7 +32,7 @@ use self::errors::Failure;
 pub struct Query(node::NodeQuery, access::AccessQuery);
 
 #[derive(MergedObject, Default)]
-pub struct Mutation(access::AccessMutation);
+pub struct Mutation(sessions::SessionsMutation, access::AccessMutation);
 
 pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
 

@@ -14,9 +14,10 @@ fn saldo(folder: &Path, arguments: &[&str]) -> Command {
 }
 
 fn run(folder: &Path, arguments: &[&str], input: &str) -> Output {
-    let mut child = saldo(folder, arguments).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    child.wait_with_output().unwrap()
+    let mut child = saldo(folder, arguments).spawn().expect("saldo starts");
+    // One that has failed already reads nothing.
+    child.stdin.take().expect("its input").write_all(input.as_bytes()).ok();
+    child.wait_with_output().expect("saldo ends")
 }
 
 fn fails_saying(output: &Output, words: &str) {
@@ -30,18 +31,18 @@ struct Served(Child, String);
 
 impl Served {
     fn start(folder: &Path) -> Self {
-        let mut child = saldo(folder, &["serve"]).spawn().unwrap();
+        let mut child = saldo(folder, &["serve"]).spawn().expect("saldo starts");
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("a line");
         let address = line.trim().rsplit_once("http://").expect("it says where it is").1.to_owned();
         Self(child, address)
     }
 
     fn get(&self, path: &str) -> String {
-        let mut stream = std::net::TcpStream::connect(&self.1).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nhost: saldo\r\nconnection: close\r\n\r\n").unwrap();
+        let mut stream = std::net::TcpStream::connect(&self.1).expect("a connection");
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: saldo\r\nconnection: close\r\n\r\n").expect("a request");
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
+        stream.read_to_string(&mut answer).expect("an answer");
         answer
     }
 }
