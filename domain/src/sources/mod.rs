@@ -1,1 +1,10 @@
-//! to come
+//! Sources: the connections to providers through which records arrive, and how these become transactions.
+
+mod chunk;
+mod drafting;
+mod expression;
+pub mod framing;
+pub mod mapping;
+mod record;
+mod scanner;
+mod times;
