@@ -6,6 +6,7 @@ pub mod clock;
 pub mod contracts;
 pub mod db;
 pub mod error;
+mod expression;
 pub mod ids;
 pub mod imports;
 pub mod ledger;

@@ -1,0 +1,369 @@
+//! Whether terms make sense: each problem with the path of its field in the input, all of them at once.
+
+use std::collections::BTreeSet;
+
+use chrono::Datelike;
+
+use super::condition;
+use super::contract::{Every, RateRow, RateTable, Scope, Terms, Tiers};
+use crate::error::{Code, Problem};
+use crate::money::{Asset, Minor, Rate, Units};
+use crate::time::{FIRST_YEAR, LAST_YEAR};
+
+/// Rows of a rate table. Products come by the thousand, and a row for each is legitimate.
+pub const MAX_ROWS: usize = 10_000;
+const MAX_STEPS: usize = 100;
+const MAX_CODE: usize = 64;
+/// Names in one list of a scope.
+const MAX_NAMES: usize = 10_000;
+
+/// What is wrong with these terms; paths are relative to them. `asset` is the one of `terms.currency`.
+pub fn check(terms: &Terms, asset: &Asset) -> Vec<Problem> {
+    let mut problems = Problems(Vec::new());
+    if !(FIRST_YEAR..=LAST_YEAR).contains(&terms.valid_from.year()) {
+        problems.add(Code::BadTime, "validFrom", format!("is not in the years {FIRST_YEAR} to {LAST_YEAR}"));
+    }
+    if terms.cycle.cut_off_hour > 23 {
+        problems.bad("cycle.cutOffHour", "is not an hour from 0 to 23");
+    }
+    if terms.cycle.starts_on.is_some() && terms.cycle.every != Every::Week {
+        problems.bad("cycle.startsOn", "is for weekly cycles only");
+    }
+    match asset.parse_minor(&terms.minimum_payout) {
+        Err(error) => problems.add(Code::BadAmount, "minimumPayout", error.to_string()),
+        Ok(amount) if amount < Minor::ZERO => problems.add(Code::NegativeAmount, "minimumPayout", "is negative"),
+        Ok(_) => {}
+    }
+    check_scope(&terms.scope, &mut problems);
+    check_table(&terms.rate_table, asset, &mut problems);
+    problems.0
+}
+
+struct Problems(Vec<Problem>);
+
+impl Problems {
+    fn add(&mut self, code: Code, path: impl Into<String>, message: impl Into<String>) {
+        self.0.push(Problem::new(code, path, message));
+    }
+
+    fn bad(&mut self, path: impl Into<String>, message: impl Into<String>) {
+        self.add(Code::BadInput, path, message);
+    }
+}
+
+fn check_scope(scope: &Scope, problems: &mut Problems) {
+    let texts = [
+        ("products", &scope.products),
+        ("categories", &scope.categories),
+        ("segments", &scope.segments),
+        ("tags", &scope.tags),
+        ("regions", &scope.regions),
+        ("channels", &scope.channels),
+    ];
+    for (name, list) in texts {
+        for (position, text) in list.iter().enumerate() {
+            if text.trim().is_empty() {
+                problems.bad(format!("scope.{name}.{position}"), "is blank");
+            }
+        }
+        check_list(&format!("scope.{name}"), list, problems);
+    }
+    check_list("scope.sources", &scope.sources, problems);
+}
+
+fn check_list<T: Ord + ToString>(path: &str, list: &[T], problems: &mut Problems) {
+    if list.len() > MAX_NAMES {
+        problems.bad(path, format!("has {} entries; {MAX_NAMES} are allowed", list.len()));
+    }
+    let mut seen = BTreeSet::new();
+    for (position, entry) in list.iter().enumerate() {
+        if !seen.insert(entry) {
+            problems.bad(format!("{path}.{position}"), format!("'{}' is there twice", entry.to_string()));
+        }
+    }
+}
+
+fn check_table(table: &RateTable, asset: &Asset, problems: &mut Problems) {
+    let rows = &table.rows;
+    if rows.is_empty() {
+        problems.bad("rateTable.rows", "has no rate class; give at least one row");
+    }
+    if rows.len() > MAX_ROWS {
+        // Checking a million rows would only make the refusal slow.
+        return problems.bad("rateTable.rows", format!("has {} rows; {MAX_ROWS} are allowed", rows.len()));
+    }
+    let mut codes = BTreeSet::new();
+    for (position, row) in rows.iter().enumerate() {
+        let path = format!("rateTable.rows.{position}");
+        if !is_code(&row.code) {
+            let rule = format!(
+                "is not 1 to {MAX_CODE} letters, digits, dots, dashes and underscores, beginning with a letter or digit"
+            );
+            problems.bad(format!("{path}.code"), rule);
+        }
+        if !codes.insert(&row.code) {
+            problems.bad(format!("{path}.code"), format!("'{}' is the code of an earlier row", row.code));
+        }
+        check_rates(row, &path, asset, problems);
+    }
+    check_conditions(rows, problems);
+}
+
+fn is_code(code: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+    code.len() <= MAX_CODE
+        && code.bytes().all(allowed)
+        && code.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
+}
+
+/// The first row that holds decides, so each row must be reachable and the last one must take what is left.
+fn check_conditions(rows: &[RateRow], problems: &mut Problems) {
+    let mut seen: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
+    let catch_all = rows.iter().position(|row| row.when.is_none());
+    for (position, row) in rows.iter().enumerate() {
+        let path = format!("rateTable.rows.{position}.when");
+        if let Some(all) = catch_all.filter(|all| *all < position) {
+            let taker = &rows[all].code;
+            problems.bad(
+                &path,
+                format!(
+                    "row '{}' is never reached: row '{taker}' before it has no condition and takes everything",
+                    row.code
+                ),
+            );
+        }
+        let Some(when) = &row.when else { continue };
+        if let Err(error) = condition::compile(when) {
+            problems.add(Code::BadExpression, &path, error);
+        } else if let Some(earlier) = seen.insert(when.trim(), position) {
+            let taker = &rows[earlier].code;
+            problems.bad(
+                &path,
+                format!("row '{}' is never reached: row '{taker}' before it has the same condition", row.code),
+            );
+        }
+    }
+    if catch_all.is_none()
+        && let Some(last) = rows.len().checked_sub(1)
+    {
+        let message =
+            "the last row has a condition, so what no row accepts would have no rate; end with a row without `when`";
+        problems.bad(format!("rateTable.rows.{last}.when"), message);
+    }
+}
+
+fn check_rates(row: &RateRow, path: &str, asset: &Asset, problems: &mut Problems) {
+    match (&row.percent, &row.tiers) {
+        (Some(percent), None) => check_percent(*percent, format!("{path}.percent"), problems),
+        (None, Some(tiers)) => check_tiers(tiers, path, asset, problems),
+        (Some(_), Some(_)) => problems.bad(path, "has both percent and tiers; give one of them"),
+        (None, None) => problems.bad(path, "has no rate; give percent or tiers"),
+    }
+}
+
+fn check_percent(percent: Rate, path: String, problems: &mut Problems) {
+    if percent.is_negative() {
+        problems.bad(path, format!("{percent} % is negative"));
+    } else if percent > Rate::HUNDRED {
+        problems.bad(path, format!("{percent} % is more than the whole"));
+    }
+}
+
+fn check_tiers(tiers: &Tiers, path: &str, asset: &Asset, problems: &mut Problems) {
+    let path = format!("{path}.tiers.steps");
+    let Some(last) = tiers.steps.len().checked_sub(1) else {
+        return problems.bad(path, "has no step");
+    };
+    if tiers.steps.len() > MAX_STEPS {
+        return problems.bad(path, format!("has {} steps; {MAX_STEPS} are allowed", tiers.steps.len()));
+    }
+    let mut below = Units::ZERO;
+    for (position, step) in tiers.steps.iter().enumerate() {
+        check_percent(step.percent, format!("{path}.{position}.percent"), problems);
+        let path = format!("{path}.{position}.upTo");
+        match &step.up_to {
+            None if position < last => problems.bad(path, "is missing; only the last step is open"),
+            None => {}
+            Some(_) if position == last => {
+                problems.bad(path, "the last step is open: leave it out, or what is above has no rate")
+            }
+            Some(up_to) => match asset.parse_units(up_to) {
+                Err(error) => problems.add(Code::BadAmount, path, error.to_string()),
+                Ok(up_to) if up_to <= below && position == 0 => problems.bad(path, "is not positive"),
+                Ok(up_to) if up_to <= below => problems.bad(path, "is not above the step before"),
+                Ok(up_to) => below = up_to,
+            },
+        }
+    }
+}
+
+/// Whether a transaction could be in both scopes: unless both name sources (or products, …) and share none. Tags
+/// never keep scopes apart, because one player has several.
+pub fn overlap(a: &Scope, b: &Scope) -> bool {
+    fn meet<T: Ord>(a: &[T], b: &[T]) -> bool {
+        let names: BTreeSet<&T> = a.iter().collect();
+        a.is_empty() || b.is_empty() || b.iter().any(|name| names.contains(name))
+    }
+    meet(&a.sources, &b.sources)
+        && meet(&a.products, &b.products)
+        && meet(&a.categories, &b.categories)
+        && meet(&a.segments, &b.segments)
+        && meet(&a.regions, &b.regions)
+        && meet(&a.channels, &b.channels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contracts::fixtures::terms;
+    use crate::ids::SourceId;
+
+    fn problems(change: serde_json::Value) -> Vec<(String, Code)> {
+        let asset = Asset::new("BIT", 2);
+        check(&terms(change), &asset).into_iter().map(|problem| (problem.path, problem.code)).collect()
+    }
+
+    #[track_caller]
+    fn refused(change: serde_json::Value, path: &str, code: Code) {
+        assert_eq!(problems(change), [(path.to_owned(), code)]);
+    }
+
+    fn rows(rows: serde_json::Value) -> serde_json::Value {
+        serde_json::json!({ "rateTable": { "rows": rows } })
+    }
+
+    fn tiers(steps: serde_json::Value) -> serde_json::Value {
+        rows(serde_json::json!([{ "code": "a", "tiers": { "mode": "MARGINAL", "steps": steps } }]))
+    }
+
+    use serde_json::json;
+
+    #[test]
+    fn the_example_of_the_notes_is_right() {
+        assert_eq!(problems(json!({})), []);
+        let example = rows(json!([
+            { "code": "night", "when": "localHour >= 0 and localHour < 6", "percent": "6" },
+            { "code": "rest", "tiers": { "mode": "MARGINAL", "steps": [{ "upTo": "20000000", "percent": "8" }, { "percent": "7" }] } },
+        ]));
+        assert_eq!(problems(example), []);
+    }
+
+    #[test]
+    fn a_rate_table_has_no_gap_no_dead_row_and_no_doubt() {
+        refused(rows(json!([])), "rateTable.rows", Code::BadInput);
+        refused(
+            rows(json!([{ "code": "a", "when": "kind == 'STAKE'", "percent": "1" }])),
+            "rateTable.rows.0.when",
+            Code::BadInput,
+        );
+        let dead =
+            rows(json!([{ "code": "a", "percent": "1" }, { "code": "b", "when": "kind == 'WIN'", "percent": "2" }]));
+        let found = check(&terms(dead), &Asset::new("BIT", 2));
+        assert_eq!((found.len(), found[0].path.as_str()), (1, "rateTable.rows.1.when"));
+        assert!(found[0].message.contains("'b' is never reached: row 'a'"), "{}", found[0].message);
+        let same = rows(
+            json!([{ "code": "a", "when": "kind == 'WIN'", "percent": "1" }, { "code": "b", "when": "kind == 'WIN' ", "percent": "2" }, { "code": "c", "percent": "2" }]),
+        );
+        refused(same, "rateTable.rows.1.when", Code::BadInput);
+        let twice =
+            rows(json!([{ "code": "a", "when": "kind == 'WIN'", "percent": "1" }, { "code": "a", "percent": "2" }]));
+        refused(twice, "rateTable.rows.1.code", Code::BadInput);
+        for code in ["", " ", "a b", "-a", "야간", &"x".repeat(65)] {
+            refused(rows(json!([{ "code": code, "percent": "1" }])), "rateTable.rows.0.code", Code::BadInput);
+        }
+        let row = json!({ "code": "x", "percent": "1" });
+        refused(rows(json!(vec![row; MAX_ROWS + 1])), "rateTable.rows", Code::BadInput);
+    }
+
+    #[test]
+    fn a_row_has_one_sane_rate() {
+        refused(rows(json!([{ "code": "a" }])), "rateTable.rows.0", Code::BadInput);
+        let both =
+            json!([{ "code": "a", "percent": "1", "tiers": { "mode": "VOLUME", "steps": [{ "percent": "1" }] } }]);
+        refused(rows(both), "rateTable.rows.0", Code::BadInput);
+        refused(rows(json!([{ "code": "a", "percent": "-1" }])), "rateTable.rows.0.percent", Code::BadInput);
+        refused(rows(json!([{ "code": "a", "percent": "100.00000001" }])), "rateTable.rows.0.percent", Code::BadInput);
+        assert_eq!(problems(rows(json!([{ "code": "a", "percent": "100" }]))), []);
+        refused(tiers(json!([])), "rateTable.rows.0.tiers.steps", Code::BadInput);
+        let step = |position, field| format!("rateTable.rows.0.tiers.steps.{position}.{field}");
+        refused(tiers(json!([{ "upTo": "10", "percent": "1" }])), &step(0, "upTo"), Code::BadInput);
+        refused(tiers(json!([{ "percent": "1" }, { "percent": "1" }])), &step(0, "upTo"), Code::BadInput);
+        refused(tiers(json!([{ "upTo": "0", "percent": "1" }, { "percent": "1" }])), &step(0, "upTo"), Code::BadInput);
+        refused(
+            tiers(json!([{ "upTo": "ten", "percent": "1" }, { "percent": "1" }])),
+            &step(0, "upTo"),
+            Code::BadAmount,
+        );
+        refused(
+            tiers(json!([{ "upTo": "5", "percent": "1" }, { "upTo": "5", "percent": "1" }, { "percent": "1" }])),
+            &step(1, "upTo"),
+            Code::BadInput,
+        );
+        refused(tiers(json!([{ "percent": "101" }])), &step(0, "percent"), Code::BadInput);
+    }
+
+    #[test]
+    fn conditions_read_what_there_is_and_end() {
+        let when =
+            |when: &str| rows(json!([{ "code": "a", "when": when, "percent": "1" }, { "code": "b", "percent": "1" }]));
+        for bad in [
+            "",
+            "localHour <",
+            "promotion == 'x'",
+            "amount > 5",
+            "len([1..9]) > 1",
+            "rand(2) > 1",
+            "attributes == 1",
+            "1 == 1",
+            "localHour + 1",
+            "product",
+        ] {
+            refused(when(bad), "rateTable.rows.0.when", Code::BadExpression);
+        }
+        for good in [
+            "'vip' in tags",
+            "localWeekday in ['SATURDAY', 'SUNDAY']",
+            "attributes.shop == '7' or category != 'slots'",
+            "number(attributes.level) > 3",
+            "channel == null",
+        ] {
+            assert_eq!(problems(when(good)), [], "{good}");
+        }
+    }
+
+    #[test]
+    fn the_rest_of_the_terms_is_checked_too() {
+        refused(json!({ "validFrom": "0001-01-01" }), "validFrom", Code::BadTime);
+        refused(json!({ "minimumPayout": "-1" }), "minimumPayout", Code::NegativeAmount);
+        refused(json!({ "minimumPayout": "0.001" }), "minimumPayout", Code::BadAmount);
+        refused(
+            json!({ "cycle": { "every": "DAY", "timeZone": "UTC", "cutOffHour": 24 } }),
+            "cycle.cutOffHour",
+            Code::BadInput,
+        );
+        refused(
+            json!({ "cycle": { "every": "MONTH", "timeZone": "UTC", "startsOn": "MONDAY" } }),
+            "cycle.startsOn",
+            Code::BadInput,
+        );
+        refused(json!({ "scope": { "products": ["a", " "] } }), "scope.products.1", Code::BadInput);
+        refused(json!({ "scope": { "regions": ["KR", "JP", "KR"] } }), "scope.regions.2", Code::BadInput);
+        let many = problems(json!({ "minimumPayout": "x", "rateTable": { "rows": [{ "code": "a" }] } }));
+        assert_eq!(many.len(), 2, "all problems at once: {many:?}");
+    }
+
+    #[test]
+    fn scopes_overlap_unless_a_list_of_both_keeps_them_apart() {
+        let scope = |change: serde_json::Value| -> Scope { serde_json::from_value(change).expect("a scope") };
+        let all = Scope::default();
+        let crash = scope(json!({ "products": ["crash", "dice"] }));
+        let slots = scope(json!({ "products": ["slots"], "regions": ["KR"] }));
+        let korea = scope(json!({ "regions": ["KR"] }));
+        assert!(overlap(&all, &crash) && overlap(&crash, &crash) && overlap(&crash, &korea));
+        assert!(!overlap(&crash, &slots) && !overlap(&slots, &crash));
+        let source = |number| Scope { sources: vec![SourceId(uuid::Uuid::from_u128(number))], ..Scope::default() };
+        assert!(!overlap(&source(1), &source(2)) && overlap(&source(1), &source(1)));
+        let tagged = |tag: &str| scope(json!({ "tags": [tag] }));
+        assert!(overlap(&tagged("vip"), &tagged("new")), "one player may have both tags");
+    }
+}

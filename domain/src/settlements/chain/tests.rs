@@ -1,0 +1,278 @@
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::contracts::AccrualKind;
+use crate::contracts::fixtures::active;
+use crate::time::Timestamp;
+
+/// A period of the test's own calendar: one day each from 1 February 2021.
+fn period(number: usize) -> Period {
+    let day = |number: usize| Timestamp(1_612_137_600_000_000 + i64::try_from(number).expect("a small number") * 86_400_000_000);
+    Period { start: day(number), end: day(number + 1) }
+}
+
+/// One thing that is recorded: which period, version, class and kind it feeds.
+#[derive(Clone, Debug)]
+struct Event {
+    period: usize,
+    version: i64,
+    class: &'static str,
+    kind: AccrualKind,
+    amount: i64,
+}
+
+/// The books of one contract as the store keeps them, with nothing but sums.
+#[derive(Clone)]
+struct Books {
+    versions: Vec<ActiveVersion>,
+    asset: Asset,
+    accounts: Vec<Account>,
+}
+
+const PERIODS: usize = 5;
+
+impl Books {
+    fn new(versions: Vec<ActiveVersion>) -> Self {
+        let account = |number: usize| Account {
+            id: SettlementId(uuid::Uuid::from_u128(u128::try_from(number).expect("a small number"))),
+            period: period(number),
+            state: State::Open,
+            accruals: Vec::new(),
+            frozen: None,
+        };
+        Self { versions, asset: Asset::new("BIT", 2), accounts: (0..PERIODS).map(account).collect() }
+    }
+
+    fn record(&mut self, event: &Event) {
+        let account = &mut self.accounts[event.period];
+        let late = account.state == State::Closed;
+        let same = |accrual: &&mut Accrual| {
+            (accrual.version, accrual.rate_class.as_str(), accrual.kind, accrual.late) == (event.version, event.class, event.kind, late)
+        };
+        if let Some(accrual) = account.accruals.iter_mut().find(same) {
+            accrual.amount.0 += event.amount;
+            accrual.transactions += 1;
+        } else {
+            account.accruals.push(Accrual {
+                version: event.version,
+                rate_class: event.class.to_owned(),
+                kind: event.kind,
+                late,
+                amount: Units(event.amount),
+                units: 0,
+                transactions: 1,
+            });
+        }
+    }
+
+    fn posted(&self) -> Vec<Line> {
+        let frozen = self.accounts.iter().filter_map(|account| account.frozen.as_ref()).flat_map(|frozen| &frozen.lines);
+        frozen.filter(|line| line.code == LineCode::Correction).cloned().collect()
+    }
+
+    fn chain(&self) -> Vec<Computed> {
+        chain(&self.accounts, &self.posted(), &self.versions, &self.asset).expect("a chain")
+    }
+
+    fn close_next(&mut self) {
+        let computed = self.chain();
+        let Some(position) = self.accounts.iter().position(|account| account.state == State::Open) else { return };
+        let Computed { lines, carry_out, .. } = computed[position].clone();
+        self.accounts[position].state = State::Closed;
+        self.accounts[position].frozen = Some(Frozen { lines, carry_out });
+    }
+
+    /// Per settlement, version and class: its own shares plus all corrections of it, wherever they stand.
+    fn earned(&self) -> BTreeMap<(SettlementId, i64, String), i64> {
+        let mut earned = BTreeMap::new();
+        for computed in self.chain() {
+            for line in computed.lines {
+                let settlement = match line.code {
+                    LineCode::RevenueShare => computed.id,
+                    LineCode::Correction => line.corrects.expect("a correction names its settlement"),
+                    _ => continue,
+                };
+                *earned.entry((settlement, line.version, line.rate_class.expect("a class"))).or_default() += line.amount.0;
+            }
+        }
+        earned.retain(|_, amount| *amount != 0);
+        earned
+    }
+}
+
+fn event(period: usize, kind: AccrualKind, minor: i64) -> Event {
+    Event { period, version: 1, class: "all", kind, amount: minor * 10_000 }
+}
+
+fn plain(mode: &str) -> Books {
+    Books::new(vec![active(1, 1, json!({ "negative": { "mode": mode } }))])
+}
+
+#[test]
+fn a_late_fact_becomes_a_correction_in_the_open_settlement_once() {
+    let mut books = plain("RESET");
+    books.record(&event(0, AccrualKind::Stake, 1_000));
+    books.close_next();
+    books.record(&event(0, AccrualKind::Win, 500));
+    let computed = books.chain();
+    assert_eq!((computed[0].total.0, computed[0].transaction_count), (80, 1), "what is closed stands");
+    let [line] = &computed[1].lines[..] else { panic!("{:?}", computed[1].lines) };
+    assert_eq!((line.code, line.corrects, line.amount, line.base), (LineCode::Correction, Some(computed[0].id), Minor(-40), Some(Units(-5_000_000))));
+    assert_eq!((computed[1].total.0, computed[1].earned.0), (-40, -40));
+    // It is posted with the settlement that shows it, and not again.
+    books.close_next();
+    assert!(books.chain()[2].lines.is_empty());
+    books.record(&event(0, AccrualKind::Win, 500));
+    assert_eq!(books.chain()[2].total.0, -40, "only what is new is corrected");
+}
+
+#[test]
+fn a_late_fact_is_followed_through_the_carry_of_later_closed_settlements() {
+    let mut books = plain("CARRY");
+    books.record(&event(0, AccrualKind::Win, 1_000));
+    books.record(&event(1, AccrualKind::Stake, 3_000));
+    books.close_next();
+    books.close_next();
+    assert_eq!(books.chain()[1].total.0, 160);
+    // The first settlement owes nothing either way; the second should have had less to net.
+    books.record(&event(0, AccrualKind::Stake, 1_500));
+    let computed = books.chain();
+    let corrections: Vec<_> = computed[2].lines.iter().map(|line| (line.corrects, line.amount.0)).collect();
+    assert_eq!(corrections, [(Some(computed[0].id), 40), (Some(computed[1].id), 80)]);
+    // A win so high that both owe nothing and the rest is carried into the open one.
+    books.record(&event(0, AccrualKind::Win, 5_000));
+    let computed = books.chain();
+    let corrections: Vec<_> = computed[2].lines.iter().map(|line| (line.code, line.corrects, line.amount.0)).collect();
+    assert_eq!(corrections, [(LineCode::Correction, Some(computed[1].id), -160)]);
+    assert_eq!(computed[2].carry_out.base, [(String::new(), Units(-15_000_000))].into());
+    assert_eq!(computed[1].carry_out.base, CarriedBase::new(), "the frozen carry is shown as it was");
+}
+
+#[test]
+fn the_carried_amount_is_cash_and_follows_what_was_frozen() {
+    let mut books = Books::new(vec![active(1, 1, json!({ "minimumPayout": "1" }))]);
+    books.record(&event(0, AccrualKind::Stake, 1_000));
+    books.close_next();
+    // 80 were carried. A late stake makes it 160, which would have been paid then; it is paid now.
+    books.record(&event(0, AccrualKind::Stake, 1_000));
+    let computed = books.chain();
+    let lines: Vec<_> = computed[1].lines.iter().map(|line| (line.code, line.amount.0)).collect();
+    assert_eq!(lines, [(LineCode::Correction, 80), (LineCode::CarriedIn, 80)]);
+    assert_eq!((computed[1].total.0, computed[1].earned.0), (160, 80));
+}
+
+#[test]
+fn a_period_that_nobody_settled_passes_the_carry_on_and_is_corrected_from_nothing() {
+    let mut books = plain("CARRY");
+    books.record(&event(0, AccrualKind::Win, 1_000));
+    books.close_next();
+    books.accounts[1].state = State::Closed;
+    books.record(&event(2, AccrualKind::Stake, 1_500));
+    assert_eq!(books.chain()[2].total.0, 40);
+    books.record(&event(1, AccrualKind::Stake, 1_500));
+    let computed = books.chain();
+    assert_eq!(computed[2].total.0, 40 + 120, "500 remain of the late 1,500, and the carry is used up");
+}
+
+#[test]
+fn moving_facts_to_another_version_corrects_both() {
+    let second = json!({ "validFrom": "2021-02-01", "rateTable": { "rows": [{ "code": "new", "percent": "10" }] } });
+    let mut books = Books::new(vec![active(1, 1, json!({})), active(1, 2, second)]);
+    books.record(&event(0, AccrualKind::Stake, 1_000));
+    books.close_next();
+    books.record(&event(0, AccrualKind::Stake, -1_000));
+    books.accounts[0].accruals[1].transactions = -1;
+    books.record(&Event { version: 2, class: "new", ..event(0, AccrualKind::Stake, 1_000) });
+    let lines: Vec<_> = books.chain()[1].lines.iter().map(|line| (line.version, line.rate_class.clone(), line.amount.0)).collect();
+    assert_eq!(lines, [(1, Some("all".into()), -80), (2, Some("new".into()), 100)]);
+}
+
+/// Contracts with two versions and three classes, in every mode and level, flat and tiered.
+fn contracts() -> impl Strategy<Value = Vec<ActiveVersion>> {
+    let modes = prop::sample::select(vec!["CARRY", "RESET", "PAYABLE_BY_PARTNER"]);
+    let levels = prop::sample::select(vec!["TOTAL", "PER_CLASS"]);
+    let tiers = || prop::sample::select(vec!["MARGINAL", "VOLUME"]);
+    let change = prop::sample::select(vec!["CONTINUE", "RESTART"]);
+    let minimum = prop::sample::select(vec!["0", "50.00"]);
+    let terms = (modes, levels, tiers(), change, minimum).prop_map(|(mode, level, tiers, change, minimum)| {
+        let steps = json!([{ "upTo": "100", "percent": "15" }, { "upTo": "300.5", "percent": "12" }, { "percent": "7.77" }]);
+        json!({
+            "negative": { "mode": mode, "level": level }, "tiersOnChange": change, "minimumPayout": minimum,
+            "rateTable": { "rows": [
+                { "code": "a", "when": "kind == 'WIN'", "percent": "8.125" },
+                { "code": "b", "when": "kind == 'STAKE'", "tiers": { "mode": tiers, "steps": steps } },
+                { "code": "c", "percent": "33.33" },
+            ] },
+        })
+    });
+    (terms.clone(), terms).prop_map(|(first, mut second)| {
+        second["validFrom"] = json!("2021-02-03");
+        vec![active(1, 1, first), active(1, 2, second)]
+    })
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let class = prop::sample::select(vec!["a", "b", "c"]);
+    let kind = prop::sample::select(vec![AccrualKind::Stake, AccrualKind::Win, AccrualKind::Fee, AccrualKind::BonusWin]);
+    let event = (0..PERIODS, 1_i64..=2, class, kind, 0_i64..500_000_000)
+        .prop_map(|(period, version, class, kind, amount)| Event { period, version, class, kind, amount });
+    prop::collection::vec(event, 0..60)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    /// Closed totals and corrections together are what a full recomputation gives, wherever the closes fall, and the
+    /// open settlement goes on with the base of a full recomputation.
+    #[test]
+    fn late_facts_end_where_a_full_recomputation_does(
+        versions in contracts(),
+        events in events(),
+        closes in prop::collection::vec(0_usize..60, 0..PERIODS),
+    ) {
+        let (mut live, mut full) = (Books::new(versions.clone()), Books::new(versions));
+        for (number, event) in events.iter().enumerate() {
+            closes.iter().filter(|close| **close == number).for_each(|_| live.close_next());
+            live.record(event);
+            full.record(event);
+        }
+        prop_assert_eq!(live.earned(), full.earned());
+        let (live_chain, full_chain) = (live.chain(), full.chain());
+        prop_assert_eq!(&live_chain[PERIODS - 1].carry_out.base, &full_chain[PERIODS - 1].carry_out.base);
+        // Money is neither lost nor made: what is paid or still carried is what was earned.
+        for chain in [&live_chain, &full_chain] {
+            let paid: i64 = chain.iter().map(|computed| computed.total.0).sum();
+            let earned: i64 = chain.iter().map(|computed| computed.earned.0).sum();
+            prop_assert_eq!(paid + chain[PERIODS - 1].carry_out.amount.0, earned);
+            let mut carried = 0;
+            for computed in chain {
+                prop_assert_eq!(computed.total.0, computed.earned.0 + carried - computed.carry_out.amount.0);
+                carried = computed.carry_out.amount.0;
+            }
+        }
+    }
+
+    /// The order in which facts arrive between two closes, and how their sums are split into rows, never matter.
+    #[test]
+    fn order_and_batching_never_matter(versions in contracts(), events in events(), shuffled in any::<prop::sample::Index>()) {
+        let mut books = Books::new(versions.clone());
+        events.iter().for_each(|event| books.record(event));
+        let mut turned = events.clone();
+        if !turned.is_empty() {
+            let by = shuffled.index(turned.len());
+            turned.rotate_left(by);
+            turned.reverse();
+        }
+        let mut other = Books::new(versions);
+        for event in &turned {
+            // Each event in a row of its own.
+            let mut one = Books::new(other.versions.clone());
+            one.record(event);
+            let row = one.accounts[event.period].accruals.pop();
+            other.accounts[event.period].accruals.extend(row);
+        }
+        other.accounts.reverse();
+        prop_assert_eq!(books.chain(), other.chain());
+    }
+}
