@@ -68,7 +68,8 @@ impl Scoped {
                 return Err(Problem::new(Code::AlreadyExists, "code", message).into());
             }
             if transactions::any_in_currency(&tx, &asset.code).await? {
-                let message = format!("there are transactions in {} already, whose digits cannot change any more", asset.code);
+                let message =
+                    format!("there are transactions in {} already, whose digits cannot change any more", asset.code);
                 return Err(Problem::new(Code::WrongState, "code", message).into());
             }
             tx.insert(store::asset::ActiveModel {

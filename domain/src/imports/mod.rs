@@ -54,7 +54,8 @@ impl Scoped {
             {
                 return Ok(run);
             }
-            let mapping_version = crate::sources::mapping_version_in(&tx, source).await?.ok_or(Error::NotFound("source"))?;
+            let mapping_version =
+                crate::sources::mapping_version_in(&tx, source).await?.ok_or(Error::NotFound("source"))?;
             let run = ImportRun::new(&tx, writer.clock(), source, mapping_version, file_name, upload_key);
             store::insert(&tx, run.clone()).await?;
             tx.commit().await?;
@@ -79,7 +80,9 @@ impl Scoped {
         let settled = feeder.settle().await;
         match (fed, settled) {
             (Err(Fed::File(problem)), _) => self.end_run(id, State::Failed, Some(problem.to_string())).await,
-            (Err(Fed::Stream(error)), Ok(())) => Err(Problem::new(Code::Unavailable, "", format!("the upload broke off: {error}")).into()),
+            (Err(Fed::Stream(error)), Ok(())) => {
+                Err(Problem::new(Code::Unavailable, "", format!("the upload broke off: {error}")).into())
+            }
             (Err(Fed::Error(error)), _) | (_, Err(error)) => Err(error),
             (Ok(()), Ok(())) if complete => self.end_run(id, State::Completed, None).await,
             (Ok(()), Ok(())) => self.import_run(id).await?.ok_or(Error::NotFound("import run")),
@@ -110,7 +113,8 @@ impl Scoped {
     /// Also for the API key of its source.
     pub async fn import_run(&self, id: ImportRunId) -> Result<Option<ImportRun>> {
         let run = store::by_id(&self.read().await?, id).await?;
-        Ok(run.filter(|run| self.caller().may(Permission::Read) || self.caller().may(Permission::Record(run.source_id))))
+        Ok(run
+            .filter(|run| self.caller().may(Permission::Read) || self.caller().may(Permission::Record(run.source_id))))
     }
 
     pub async fn import_runs(&self, source: Option<SourceId>, page: PageRequest) -> Result<Page<ImportRun>> {
@@ -160,7 +164,8 @@ impl Feeder {
     fn new(scoped: Scoped, run: &ImportRun, mapping: Arc<CompiledMapping>) -> Self {
         let header: Option<Vec<String>> = run.header.as_deref().and_then(|json| serde_json::from_str(json).ok());
         let bytes = u64::try_from(run.bytes).unwrap_or_default();
-        let position = Position { bytes, records: u64::try_from(run.records).unwrap_or_default(), header: header.clone() };
+        let position =
+            Position { bytes, records: u64::try_from(run.records).unwrap_or_default(), header: header.clone() };
         Self {
             scoped,
             run: run.id,

@@ -117,12 +117,8 @@ pub async fn advance(
 ) -> Result<bool, DbErr> {
     let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
     let more = |column: Column, count: i64| Expr::col(column).add(count);
-    let change = ActiveModel {
-        bytes: Set(bytes(piece.ends)),
-        header: Set(header),
-        updated_at: Set(now),
-        ..Default::default()
-    };
+    let change =
+        ActiveModel { bytes: Set(bytes(piece.ends)), header: Set(header), updated_at: Set(now), ..Default::default() };
     let moved = tx
         .update::<Entity>(|q| {
             q.set(change)
@@ -142,7 +138,13 @@ pub async fn advance(
 }
 
 /// Ends a running run; `false` when it has ended already.
-pub async fn end(tx: &TenantTx, id: ImportRunId, state: State, error: Option<String>, now: Timestamp) -> Result<bool, DbErr> {
+pub async fn end(
+    tx: &TenantTx,
+    id: ImportRunId,
+    state: State,
+    error: Option<String>,
+    now: Timestamp,
+) -> Result<bool, DbErr> {
     let change = ActiveModel {
         state: Set(state.as_str().to_owned()),
         error: Set(error),

@@ -55,7 +55,8 @@ pub fn chain(
     let clauses = Clauses::new(versions, asset)?;
     let mut accounts: Vec<&Account> = accounts.iter().collect();
     accounts.sort_by_key(|account| (account.period, account.id));
-    let is_late = |account: &&Account| account.state == State::Closed && account.accruals.iter().any(|accrual| accrual.late);
+    let is_late =
+        |account: &&Account| account.state == State::Closed && account.accruals.iter().any(|accrual| accrual.late);
     let first_late = accounts.iter().position(|account| is_late(&account));
     let mut chain = Vec::with_capacity(accounts.len());
     let mut carry = Carry::default();
@@ -119,7 +120,9 @@ fn correct(
             corrects: Some(account.id),
         });
     }
-    lines.sort_by_cached_key(|line| (clauses.place(line.version, class_of(line)), line.version, class_of(line).to_owned()));
+    lines.sort_by_cached_key(|line| {
+        (clauses.place(line.version, class_of(line)), line.version, class_of(line).to_owned())
+    });
     Ok((lines, now.carried))
 }
 

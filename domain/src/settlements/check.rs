@@ -62,10 +62,14 @@ async fn check_accruals(scoped: &Scoped, tx: &TenantTx) -> Result<Vec<String>> {
     let mut findings = Vec::new();
     for (key, delta) in transactions::tally_in(scoped, tx).await?.deltas.sorted() {
         let Some(id) = places.get(&(key.contract, delta.currency.clone(), key.period_start)) else {
-            findings.push(format!("{} has transactions from {} on and no settlement for them", key.contract, key.period_start));
+            findings.push(format!(
+                "{} has transactions from {} on and no settlement for them",
+                key.contract, key.period_start
+            ));
             continue;
         };
-        let sum = differences.entry((*id, key.version, key.class.to_string(), key.kind.as_str().to_owned())).or_default();
+        let sum =
+            differences.entry((*id, key.version, key.class.to_string(), key.kind.as_str().to_owned())).or_default();
         *sum = (sum.0 - delta.amount, sum.1 - i128::from(delta.units), sum.2 - i128::from(delta.transactions));
     }
     for ((id, version, class, kind), (amount, units, transactions)) in differences {

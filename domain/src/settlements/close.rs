@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-
 use crate::caller::{Permission, Scoped};
 use crate::contracts::Period;
 use crate::contracts::contract::ActiveVersion;
@@ -71,7 +70,8 @@ async fn close_in(
     statement: &Statement,
     versions: &[ActiveVersion],
 ) -> Result<Settlement> {
-    let carried_base = serde_json::to_string(&statement.carry_out.base).map_err(|error| Fault::Internal(error.to_string()))?;
+    let carried_base =
+        serde_json::to_string(&statement.carry_out.base).map_err(|error| Fault::Internal(error.to_string()))?;
     let closed = Settlement {
         state: State::Closed.as_str().to_owned(),
         total: Some(statement.total),
@@ -102,7 +102,10 @@ fn closing(statement: &Statement) -> Result<Closing> {
 /// The next period is there as soon as the last one closes, so that what is carried has a place, and so that it shows
 /// when nothing happens in it.
 async fn open_next_in(scoped: &Scoped, tx: &TenantTx, closed: &Settlement, versions: &[ActiveVersion]) -> Result<()> {
-    let in_force = versions.iter().filter(|version| version.valid_from <= closed.period_end).max_by_key(|version| version.valid_from);
+    let in_force = versions
+        .iter()
+        .filter(|version| version.valid_from <= closed.period_end)
+        .max_by_key(|version| version.valid_from);
     let Some(version) = in_force else { return Ok(()) };
     let period = version.terms.cycle.period(closed.period_end);
     let settlements = store::of_contracts(tx, &[closed.contract_id]).await?;
@@ -166,4 +169,3 @@ fn sources_in_scope(versions: &[ActiveVersion], all: impl Iterator<Item = Source
     }
     versions.iter().flat_map(|version| version.terms.scope.sources.iter().copied()).collect()
 }
-

@@ -28,7 +28,10 @@ pub struct Statement {
 }
 
 /// The statements of these settlements, in a number of queries that does not grow with them.
-pub(super) async fn statements_in(tx: &TenantTx, settlements: &[Settlement]) -> Result<HashMap<SettlementId, Statement>> {
+pub(super) async fn statements_in(
+    tx: &TenantTx,
+    settlements: &[Settlement],
+) -> Result<HashMap<SettlementId, Statement>> {
     let mut statements = frozen_in(tx, settlements).await?;
     let open = settlements.iter().filter(|row| row.state == State::Open.as_str());
     let contracts: BTreeSet<ContractId> = open.map(|row| row.contract_id).collect();
@@ -188,7 +191,15 @@ fn line_of(row: store::line::Model) -> Result<Line, Fault> {
     let corrupt = || Fault::Corrupt(format!("line {} of {}", row.position, row.settlement_id));
     let rate = row.rate.as_deref().map(Rate::parse).transpose().map_err(|_| corrupt())?;
     let code = LineCode::parse(&row.code).ok_or_else(corrupt)?;
-    Ok(Line { code, version: row.version, rate_class: row.rate_class, base: row.base, rate, amount: row.amount, corrects: row.corrects })
+    Ok(Line {
+        code,
+        version: row.version,
+        rate_class: row.rate_class,
+        base: row.base,
+        rate,
+        amount: row.amount,
+        corrects: row.corrects,
+    })
 }
 
 pub(super) fn rows_of(tx: &TenantTx, settlement: SettlementId, lines: &[Line]) -> Vec<store::line::Model> {

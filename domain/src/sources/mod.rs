@@ -8,3 +8,6 @@ pub mod mapping;
 mod record;
 mod scanner;
 mod times;
+
+mod pending;
+pub use pending::*;

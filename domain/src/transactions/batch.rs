@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use crate::contracts::{Book, Pricer, Verdict};
 use crate::error::{Code, Problem};
-use crate::imports::Piece;
 use crate::ids::{BlockId, ConflictId, ContractId, ImportRunId, QuarantineId, SourceId, TransactionId};
+use crate::imports::Piece;
 use crate::settlements::Deltas;
 use crate::time::Timestamp;
 
