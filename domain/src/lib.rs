@@ -21,6 +21,7 @@ pub mod time;
 pub mod transactions;
 
 mod domain;
+mod worker;
 
 pub use caller::{Actor, Caller, Permission, Role, Scoped};
 pub use domain::Domain;

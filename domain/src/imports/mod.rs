@@ -253,7 +253,7 @@ fn submission(
         hash: content.is_err().then(|| chunk.hash_of(framed)),
         content,
     });
-    let records = records.collect();
+    let records = Arc::new(records.collect());
     Submission {
         source,
         file_offset: chunk.file_offset,

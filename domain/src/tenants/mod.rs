@@ -126,6 +126,12 @@ impl Domain {
         Ok(Caller::verified(tenant.id, Actor::Operator))
     }
 
+    /// Every tenant of the installation, oldest first: for background work and the local command line.
+    pub async fn tenants(&self) -> Result<Vec<Tenant>> {
+        let tx = self.db().admin_read().await?;
+        Ok(store::tenants(&tx).await?.into_iter().map(Tenant::from).collect())
+    }
+
     /// All of one tenant, whoever asks: for what a caller cannot see of itself, such as its own member row.
     async fn read_as_installation(&self, tenant: TenantId) -> Result<TenantTx> {
         Ok(self.db().read(tenant, None).await?)

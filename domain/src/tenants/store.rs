@@ -145,6 +145,10 @@ pub(super) async fn tenant_by_slug(tx: &AdminTx, slug: &str) -> Result<Option<te
     tx.one::<tenant::Entity>(|tenants| tenants.filter(tenant::Column::Slug.eq(slug))).await
 }
 
+pub(super) async fn tenants(tx: &AdminTx) -> Result<Vec<tenant::Model>, DbErr> {
+    tx.all::<tenant::Entity>(|tenants| tenants.order_by_asc(tenant::Column::Id)).await
+}
+
 pub(super) async fn tenant_by_id(tx: &AdminTx, id: TenantId) -> Result<Option<tenant::Model>, DbErr> {
     tx.one::<tenant::Entity>(|tenants| tenants.filter(tenant::Column::Id.eq(id))).await
 }

@@ -29,7 +29,8 @@ pub struct Submission {
     pub form: Form,
     /// The columns that the records were read with, for those that end in quarantine.
     pub header: Option<Arc<Vec<String>>>,
-    pub records: Vec<Incoming>,
+    /// Shared, because a batch that fails is tried again in parts.
+    pub records: Arc<Vec<Incoming>>,
     /// The piece of a file that it is.
     pub piece: Option<Piece>,
     /// The quarantined record that this one replaces.
@@ -165,11 +166,11 @@ impl Prepared {
         let mut checked = Vec::with_capacity(submissions.len());
         for submission in &submissions {
             let records = submission.records.iter().map(|record| {
-                let drafts = record.content.clone()?;
-                drafts.into_iter().map(|draft| Checked::of(draft, submission.source, context)).collect()
+                let drafts = record.content.as_ref().map_err(Clone::clone)?;
+                drafts.iter().map(|draft| Checked::of(draft, submission.source, context)).collect()
             });
             let records: Vec<Result<Vec<Checked>, Problem>> = records.collect();
-            for (record, incoming) in records.iter().zip(&submission.records) {
+            for (record, incoming) in records.iter().zip(submission.records.iter()) {
                 match record {
                     Ok(facts) => facts.iter().for_each(|checked| wanted.add(&checked.fact, by_rounds)),
                     Err(_) => wanted.broken.entry(submission.source).or_default().push(submission.hash_of(incoming)),
@@ -180,23 +181,25 @@ impl Prepared {
         Self { submissions, checked, wanted }
     }
 
-    /// The same submissions with what staff put in the place of broken records.
-    pub fn corrected(self, corrections: &HashMap<(SourceId, [u8; 32]), Vec<Draft>>) -> Vec<Submission> {
-        let mut submissions = self.submissions;
-        for (submission, checked) in submissions.iter_mut().zip(&self.checked) {
-            for (index, _) in checked.iter().enumerate().filter(|(_, checked)| checked.is_err()) {
-                let hash = submission.hash_of(&submission.records[index]);
-                if let Some(drafts) = corrections.get(&(submission.source, hash)) {
-                    submission.records[index].content = Ok(drafts.clone());
+    /// Takes what staff put in the place of broken records instead of these.
+    pub fn correct(&mut self, corrections: &HashMap<(SourceId, [u8; 32]), Vec<Draft>>, context: &Context) {
+        let by_rounds = context.book.needs_rounds();
+        for (submission, records) in self.submissions.iter().zip(&mut self.checked) {
+            for (incoming, record) in submission.records.iter().zip(records).filter(|(_, record)| record.is_err()) {
+                let Some(drafts) = corrections.get(&(submission.source, submission.hash_of(incoming))) else {
+                    continue;
+                };
+                *record = drafts.iter().map(|draft| Checked::of(draft, submission.source, context)).collect();
+                if let Ok(facts) = record {
+                    facts.iter().for_each(|checked| self.wanted.add(&checked.fact, by_rounds));
                 }
             }
         }
-        submissions
     }
 }
 
 impl Checked {
-    fn of(draft: Draft, source: SourceId, context: &Context) -> Result<Self, Problem> {
+    fn of(draft: &Draft, source: SourceId, context: &Context) -> Result<Self, Problem> {
         let fact = draft.check(source, context)?;
         let hash = fact.payload_hash();
         Ok(Self { fact, hash })

@@ -4,7 +4,7 @@
 //! of their own that takes turns with the other, so that a request waits for at most one batch of a file. One writer
 //! drains both, because an embedded database has one writing connection; a caller that goes away does not stop it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
@@ -25,6 +25,8 @@ const BATCH_BYTES: usize = 8 << 20;
 pub struct Lanes {
     queues: Mutex<Queues>,
     contexts: Mutex<HashMap<TenantId, Arc<Context>>>,
+    /// Tenants whose running totals grew since somebody asked.
+    touched: Mutex<BTreeSet<TenantId>>,
 }
 
 #[derive(Default)]
@@ -104,6 +106,15 @@ impl Lanes {
         }
         *queue = others;
         Some(batch)
+    }
+
+    pub(super) fn touch(&self, tenant: TenantId) {
+        locked(&self.touched).insert(tenant);
+    }
+
+    /// Tenants that recorded something since the last call.
+    pub(crate) fn take_touched(&self) -> BTreeSet<TenantId> {
+        std::mem::take(&mut locked(&self.touched))
     }
 
     pub(super) fn context(&self, tenant: TenantId) -> Option<Arc<Context>> {

@@ -99,7 +99,7 @@ impl Scoped {
         if records.is_empty() {
             return Ok(Vec::new());
         }
-        let raw = Arc::new(raw);
+        let (raw, records) = (Arc::new(raw), Arc::new(records));
         let submission = Submission {
             source,
             raw,
@@ -166,7 +166,7 @@ async fn submit_one(
     incoming: Incoming,
     resolves: Option<QuarantineId>,
 ) -> Result<RecordOutcome> {
-    let records = vec![incoming];
+    let records = Arc::new(vec![incoming]);
     let submission =
         Submission { source, raw: Arc::new(raw), file_offset: 0, form, header: None, records, piece: None, resolves };
     let outcomes = scoped.lanes().submit(scoped, submission).await?;

@@ -52,13 +52,13 @@ async fn without_poison(scoped: &Scoped, mut submission: Submission) -> Result<V
     while let Some(range) = suspects.pop() {
         // Each half is tried on top of the records before it: an overflow is the fault of the record that reaches it.
         let mut trial = submission.clone();
-        trial.records.truncate(range.end);
+        Arc::make_mut(&mut trial.records).truncate(range.end);
         let Err(error) = rehearse(scoped, trial).await else { continue };
         if !is_poison(&error) {
             return Err(error);
         }
         if range.len() == 1 {
-            submission.records[range.start].content = Err(poison(error));
+            Arc::make_mut(&mut submission.records)[range.start].content = Err(poison(error));
             continue;
         }
         let middle = range.start + range.len() / 2;
@@ -113,7 +113,7 @@ async fn run(scoped: &Scoped, submissions: Vec<Submission>, keep: bool) -> Resul
             let mut prepared = checked(submissions, &context).await?;
             let corrections = quarantine::corrections_in(&tx, &prepared.wanted).await?;
             if !corrections.is_empty() {
-                prepared = checked(prepared.corrected(&corrections), &context).await?;
+                prepared.correct(&corrections, &context);
             }
             let mut found = store::find(&tx, &prepared.wanted, context.book.needs_rounds()).await?;
             quarantine::find_in(&tx, &prepared.wanted, &mut found).await?;

@@ -185,6 +185,7 @@ const KEYS: Insert = Insert {
 };
 const ROLLBACKS: Insert =
     Insert { table: "rollbacks", columns: &["source_id", "reverses", "transaction_id", "matched"], on_conflict: "" };
+/// A round closes once: a second fact that says so changes nothing.
 const ROUNDS: Insert =
     Insert { table: "rounds", columns: &["source_id", "round", "player", "closed_at"], on_conflict: "" };
 const WAITING: Insert = Insert {

@@ -156,7 +156,7 @@ const MOST_ATTRIBUTES: usize = 32;
 
 impl Draft {
     /// The fact, or the first thing that is wrong with it.
-    pub fn check(self, source: SourceId, known: &impl Known) -> Result<Fact, Problem> {
+    pub fn check(&self, source: SourceId, known: &impl Known) -> Result<Fact, Problem> {
         required("externalId", &self.external_id, LONGEST_ID)?;
         let kind = Kind::parse(&self.kind).ok_or_else(|| {
             Problem::new(Code::UnknownKind, "kind", format!("'{}' is no kind of transaction", shown(&self.kind)))
@@ -192,24 +192,24 @@ impl Draft {
         self.rollback_of(kind)?;
         Ok(Fact {
             source,
-            external_id: self.external_id,
+            external_id: self.external_id.clone(),
             kind,
             affects,
             amount,
-            currency: self.currency,
+            currency: self.currency.clone(),
             occurred_at,
             settled_at: self.settled_at,
             reported_at: self.reported_at,
-            product: self.product,
-            player: self.player.map(|name| known.player(&name)),
-            round: self.round,
+            product: self.product.clone(),
+            player: self.player.as_deref().map(|name| known.player(name)),
+            round: self.round.clone(),
             round_closed: self.round_closed,
-            channel: self.channel,
-            region: self.region,
-            reverses: self.reverses,
-            note: self.note,
+            channel: self.channel.clone(),
+            region: self.region.clone(),
+            reverses: self.reverses.clone(),
+            note: self.note.clone(),
             test: self.test,
-            attributes: self.attributes,
+            attributes: self.attributes.clone(),
         })
     }
 

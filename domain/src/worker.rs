@@ -1,0 +1,37 @@
+//! Background work: the ledger follows what open settlements earn.
+
+use std::time::Duration;
+
+use crate::caller::{Actor, Caller};
+use crate::domain::Domain;
+use crate::ids::TenantId;
+
+/// How often the ledger may be trued up. Entries grow with time, not with transactions.
+const TRUE_UP_EVERY: Duration = Duration::from_secs(1);
+
+impl Domain {
+    /// Works until it is dropped. It begins with every tenant, because the process before may have died between
+    /// recording and truing up.
+    pub async fn work(&self) {
+        match self.tenants().await {
+            Ok(tenants) => self.true_up_tenants(tenants.into_iter().map(|tenant| tenant.id)).await,
+            Err(error) => tracing::error!(%error, "the tenants could not be read"),
+        }
+        let mut tick = tokio::time::interval(TRUE_UP_EVERY);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            self.true_up_tenants(self.lanes().take_touched()).await;
+        }
+    }
+
+    async fn true_up_tenants(&self, tenants: impl IntoIterator<Item = TenantId>) {
+        for tenant in tenants {
+            let scoped = self.for_caller(Caller::verified(tenant, Actor::Operator));
+            if let Err(error) = scoped.true_up().await {
+                // The close trues up as well, so nothing is lost but freshness.
+                tracing::error!(%tenant, %error, "the ledger could not be trued up");
+            }
+        }
+    }
+}
