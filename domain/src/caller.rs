@@ -3,14 +3,12 @@
 
 use std::future::Future;
 use std::ops::Deref;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tracing::Instrument;
 
 use crate::Domain;
 use crate::db::TenantTx;
-use crate::error::{Error, Fault, Result};
+use crate::error::{Error, Result};
 use crate::ids::{ApiKeyId, MemberId, PartnerId, SourceId, TenantId};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -69,8 +67,15 @@ impl Permission {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Actor {
-    Member { id: MemberId, role: Role, partner: Option<PartnerId> },
-    ApiKey { id: ApiKeyId, source: SourceId },
+    Member {
+        id: MemberId,
+        role: Role,
+        partner: Option<PartnerId>,
+    },
+    ApiKey {
+        id: ApiKeyId,
+        source: SourceId,
+    },
     /// The operator's own command line on the embedded database, and background work.
     Operator,
 }
@@ -132,9 +137,6 @@ pub struct Scoped {
     caller: Caller,
 }
 
-/// How long a change may take before it is rolled back.
-const WRITE_DEADLINE: Duration = Duration::from_secs(120);
-
 impl Scoped {
     pub(crate) fn new(domain: Domain, caller: Caller) -> Self {
         Self { domain, caller }
@@ -157,22 +159,14 @@ impl Scoped {
         Ok(self.domain.db().read(self.caller.tenant, self.caller.partner()).await?)
     }
 
-    /// The one way into a change. The work runs in a task of its own, so that a caller who hangs up cannot stop it
-    /// half way (dropping a future inside `begin()` leaves a pooled session in an open transaction, and the next
-    /// borrower's write is acknowledged and lost). Shutdown waits for it.
+    /// The one way into a change: it runs to its end even if the caller hangs up.
     pub(crate) async fn durable<T, W, F>(&self, work: W) -> Result<T>
     where
         T: Send + 'static,
         W: FnOnce(Writer) -> F,
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        let work = tokio::time::timeout(WRITE_DEADLINE, work(Writer(self.clone())));
-        let task = self.domain.tracker().spawn(work.instrument(tracing::Span::current()));
-        match task.await {
-            Ok(Ok(done)) => done,
-            Ok(Err(_)) => Err(Fault::Deadline(WRITE_DEADLINE.as_secs()).into()),
-            Err(panicked) => Err(Fault::Internal(format!("a task failed: {panicked}")).into()),
-        }
+        self.domain.run_durably(work(Writer(self.clone()))).await
     }
 }
 

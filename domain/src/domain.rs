@@ -2,14 +2,21 @@
 //! type that has.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use crate::caller::{Caller, Scoped};
 use crate::clock::Clock;
 use crate::db::Db;
+use crate::error::{Fault, Result};
 use crate::secrets::MasterKey;
+use crate::tenants::Access;
 use crate::transactions::Lanes;
+
+/// How long a change may take before it is rolled back.
+const WRITE_DEADLINE: Duration = Duration::from_secs(120);
 
 #[derive(Clone)]
 pub struct Domain(Arc<Inner>);
@@ -19,12 +26,14 @@ struct Inner {
     clock: Clock,
     master_key: MasterKey,
     lanes: Lanes,
+    access: Access,
     tracker: TaskTracker,
 }
 
 impl Domain {
     pub fn new(db: Db, clock: Clock, master_key: MasterKey) -> Self {
-        Self(Arc::new(Inner { db, clock, master_key, lanes: Lanes::default(), tracker: TaskTracker::new() }))
+        let (lanes, access) = (Lanes::default(), Access::default());
+        Self(Arc::new(Inner { db, clock, master_key, lanes, access, tracker: TaskTracker::new() }))
     }
 
     pub fn for_caller(&self, caller: Caller) -> Scoped {
@@ -53,6 +62,26 @@ impl Domain {
 
     pub(crate) fn master_key(&self) -> &MasterKey {
         &self.0.master_key
+    }
+
+    /// Runs a change in a task of its own, so that a caller who hangs up cannot stop it half way (dropping a future
+    /// inside `begin()` leaves a pooled session in an open transaction, and the next borrower's write is acknowledged
+    /// and lost). Shutdown waits for it.
+    pub(crate) async fn run_durably<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let work = tokio::time::timeout(WRITE_DEADLINE, work);
+        let task = self.0.tracker.spawn(work.instrument(tracing::Span::current()));
+        match task.await {
+            Ok(Ok(done)) => done,
+            Ok(Err(_)) => Err(Fault::Deadline(WRITE_DEADLINE.as_secs()).into()),
+            Err(panicked) => Err(Fault::Internal(format!("a task failed: {panicked}")).into()),
+        }
+    }
+
+    pub(crate) fn access(&self) -> &Access {
+        &self.0.access
     }
 
     pub(crate) fn lanes(&self) -> &Lanes {

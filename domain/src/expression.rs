@@ -92,7 +92,11 @@ impl Compiled {
                 self.dates = true;
                 let zone_follows = matches!(
                     rest,
-                    [Opcode::PushString(_), Opcode::CallMethod { kind: MethodKind::DateMethod(DateMethod::Tz), .. }, ..]
+                    [
+                        Opcode::PushString(_),
+                        Opcode::CallMethod { kind: MethodKind::DateMethod(DateMethod::Tz), .. },
+                        ..
+                    ]
                 );
                 match arguments {
                     0 => Err(refused("the present time", "the result would change from time to time")),
@@ -140,7 +144,10 @@ mod tests {
     #[test]
     fn what_an_expression_reads_is_known() {
         assert_eq!(reads("localHour >= 0 and localHour < 6"), ["localHour"]);
-        assert_eq!(reads("attributes.shop == 'a' and attributes.till.x != product"), ["attributes.shop", "attributes.till", "product"]);
+        assert_eq!(
+            reads("attributes.shop == 'a' and attributes.till.x != product"),
+            ["attributes.shop", "attributes.till", "product"]
+        );
         assert_eq!(reads("attributes[product] == 'a'"), ["attributes", "product"]);
         assert_eq!(reads("kind in ['STAKE', 'WIN'] ? true : 'vip' in tags"), ["kind", "tags"]);
         assert_eq!(reads("d(PlayDate).tz('Asia/Seoul').hour() < 6"), ["PlayDate"]);
@@ -151,10 +158,29 @@ mod tests {
     #[test]
     fn what_never_ends_or_changes_its_mind_is_refused() {
         for source in [
-            "", "  ", "1 +", "'open", "(((", "len([1..20000000]) > 0", "x in [1..5]", "some(tags, # == 'a')", "map(tags, #)",
-            "$root.product == 'a'", "$root", "$ == 1", "$.x == 1", "rand(10) > 5", "d() > d('2021-01-01')", "d(x).hour() > 1",
-            "d(x, 'UTC').isToday()", "date('now') > 1", "a = 5; a > 3", "2 ^ 0.5 > 1", "fuzzyMatch(product, 'x') > 0.5",
-            "keys(attributes)", "unknownFunction(1)",
+            "",
+            "  ",
+            "1 +",
+            "'open",
+            "(((",
+            "len([1..20000000]) > 0",
+            "x in [1..5]",
+            "some(tags, # == 'a')",
+            "map(tags, #)",
+            "$root.product == 'a'",
+            "$root",
+            "$ == 1",
+            "$.x == 1",
+            "rand(10) > 5",
+            "d() > d('2021-01-01')",
+            "d(x).hour() > 1",
+            "d(x, 'UTC').isToday()",
+            "date('now') > 1",
+            "a = 5; a > 3",
+            "2 ^ 0.5 > 1",
+            "fuzzyMatch(product, 'x') > 0.5",
+            "keys(attributes)",
+            "unknownFunction(1)",
         ] {
             assert!(compile(source).is_err(), "{source}");
         }

@@ -86,7 +86,9 @@ mod tests {
         let id = PartnerId(Uuid::from_u128(0x0199_0000_0000_7000_8000_0000_0000_0001));
         assert_eq!(PartnerId::parse(&id.to_string()), Some(id));
         assert_eq!(SourceId::parse(&id.to_string()), None);
-        for malformed in ["", "par", "par_", "par_1", "par_0199000000007000800000000000000G", "PAR_01990000000070008000000000000001"] {
+        for malformed in
+            ["", "par", "par_", "par_1", "par_0199000000007000800000000000000G", "PAR_01990000000070008000000000000001"]
+        {
             assert_eq!(PartnerId::parse(malformed), None, "{malformed}");
         }
     }

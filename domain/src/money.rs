@@ -33,11 +33,15 @@ pub enum MoneyError {
 }
 
 /// An amount in accounting units.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, DeriveValueType, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, DeriveValueType, Serialize, Deserialize,
+)]
 pub struct Units(pub i64);
 
 /// An amount in minor units.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, DeriveValueType, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, DeriveValueType, Serialize, Deserialize,
+)]
 pub struct Minor(pub i64);
 
 macro_rules! checked {
@@ -96,7 +100,9 @@ impl Asset {
 
     /// `"1234.56"` in accounting units. Exponents, signs like `+`, spaces and separators are refused.
     pub fn parse_units(&self, text: &str) -> Result<Units, MoneyError> {
-        parse_scaled(text, self.accounting_exponent).map(Units).map_err(|error| error.named(text, self.accounting_exponent, &self.code))
+        parse_scaled(text, self.accounting_exponent)
+            .map(Units)
+            .map_err(|error| error.named(text, self.accounting_exponent, &self.code))
     }
 
     /// `"1234.56"` in minor units.
@@ -152,7 +158,8 @@ impl Rate {
     pub const HUNDRED: Self = Self(100 * 10_i64.pow(RATE_DECIMALS as u32));
 
     pub fn parse(text: &str) -> Result<Self, MoneyError> {
-        let scaled = parse_scaled(text, RATE_DECIMALS).map_err(|error| error.named(text, RATE_DECIMALS, "a percentage"))?;
+        let scaled =
+            parse_scaled(text, RATE_DECIMALS).map_err(|error| error.named(text, RATE_DECIMALS, "a percentage"))?;
         if scaled.abs() > MAX_PERCENT * 10_i64.pow(RATE_DECIMALS.into()) {
             return Err(MoneyError::TooLarge(text.to_owned()));
         }
@@ -307,7 +314,8 @@ fn parse_scaled(text: &str, digits: u8) -> Result<i64, ScaleError> {
     let mut value: i64 = 0;
     for digit in whole.bytes().chain(fraction.bytes()).chain(std::iter::repeat_n(b'0', missing)) {
         let digit = i64::from(digit - b'0');
-        let next = value.checked_mul(10).and_then(|v| if negative { v.checked_sub(digit) } else { v.checked_add(digit) });
+        let next =
+            value.checked_mul(10).and_then(|v| if negative { v.checked_sub(digit) } else { v.checked_add(digit) });
         value = next.ok_or(ScaleError::Size)?;
     }
     Ok(value)
@@ -317,7 +325,11 @@ fn format_scaled(value: i64, digits: u8) -> String {
     let factor = 10_u64.pow(digits.into());
     let (whole, fraction) = (value.unsigned_abs() / factor, value.unsigned_abs() % factor);
     let sign = if value < 0 { "-" } else { "" };
-    if digits == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction:0width$}", width = usize::from(digits)) }
+    if digits == 0 {
+        format!("{sign}{whole}")
+    } else {
+        format!("{sign}{whole}.{fraction:0width$}", width = usize::from(digits))
+    }
 }
 
 #[cfg(test)]

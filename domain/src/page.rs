@@ -25,9 +25,17 @@ impl PageRequest {
     pub fn new(first: Option<i64>, after: Option<Uuid>) -> Result<Self, Problem> {
         let first = match first {
             None => DEFAULT_PAGE,
-            Some(first) => u64::try_from(first).ok().filter(|first| *first > 0).map(|first| first.min(MAX_PAGE)).ok_or_else(|| {
-                Problem::new(Code::BadInput, "first", format!("{first} is not a number of rows from 1 to {MAX_PAGE}"))
-            })?,
+            Some(first) => {
+                u64::try_from(first).ok().filter(|first| *first > 0).map(|first| first.min(MAX_PAGE)).ok_or_else(
+                    || {
+                        Problem::new(
+                            Code::BadInput,
+                            "first",
+                            format!("{first} is not a number of rows from 1 to {MAX_PAGE}"),
+                        )
+                    },
+                )?
+            }
         };
         Ok(Self { first, after })
     }

@@ -4,8 +4,11 @@
 //! `STRICT` (a sum that overflows is refused there instead of turning into a float) and `WITHOUT ROWID` (the
 //! primary key, with the tenant first, is the table itself).
 
+use std::path::Path;
+
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
+use sea_orm_migration::sea_orm::{ConnectOptions, Database};
 
 mod m0001_initial;
 
@@ -15,6 +18,70 @@ pub struct Migrator;
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         vec![Box::new(m0001_initial::Migration)]
+    }
+}
+
+/// How a database's schema stands to this build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Status {
+    Current,
+    /// Changes are missing, or the database itself is.
+    Older,
+    /// A later build was here; this one does not know what it did.
+    Newer,
+}
+
+/// Where the schema behind `url` stands. Writes nothing, and makes no file.
+pub async fn status(url: &str) -> Result<Status, DbErr> {
+    if sqlite_path(url).is_some_and(|path| !path.exists()) {
+        return Ok(Status::Older);
+    }
+    let db = Database::connect(quiet(url.to_owned())).await?;
+    let status = status_of(&db).await;
+    db.close().await?;
+    status
+}
+
+/// Brings the schema behind `url` up to date, making the database where it is missing. How many changes it took.
+/// It opens a connection of its own and closes it; a schema that is newer than this build is left alone.
+pub async fn up(url: &str) -> Result<usize, DbErr> {
+    let sqlite = sqlite_path(url).is_some();
+    let db = Database::connect(quiet(if sqlite { format!("{url}?mode=rwc") } else { url.to_owned() })).await?;
+    let done = match status_of(&db).await {
+        Ok(Status::Newer) => Err(DbErr::Migration("the database is newer than this build of Saldo".to_owned())),
+        Ok(Status::Current) => Ok(0),
+        Ok(Status::Older) => {
+            let before = Migrator::get_migration_models(&db).await?.len();
+            Migrator::up(&db, None).await.map(|()| Migrator::migrations().len() - before)
+        }
+        Err(error) => Err(error),
+    };
+    db.close().await?;
+    done
+}
+
+fn quiet(url: String) -> ConnectOptions {
+    ConnectOptions::new(url).sqlx_logging(false).max_connections(1).to_owned()
+}
+
+fn sqlite_path(url: &str) -> Option<&Path> {
+    url.strip_prefix("sqlite://").map(Path::new)
+}
+
+// The migrations run on a connection of their own, before there is a `Db`.
+#[allow(clippy::disallowed_types)]
+async fn status_of(db: &sea_orm::DatabaseConnection) -> Result<Status, DbErr> {
+    if !SchemaManager::new(db).has_table("seaql_migrations").await? {
+        return Ok(Status::Older);
+    }
+    let applied = Migrator::get_migration_models(db).await?;
+    let known: Vec<String> = Migrator::migrations().iter().map(|known| known.name().to_owned()).collect();
+    if applied.iter().any(|applied| !known.contains(&applied.version)) {
+        Ok(Status::Newer)
+    } else if applied.len() < known.len() {
+        Ok(Status::Older)
+    } else {
+        Ok(Status::Current)
     }
 }
 

@@ -256,6 +256,7 @@ CREATE TABLE rollbacks (                 -- a fact is undone once; the named fac
   matched BOOLEAN NOT NULL,
   PRIMARY KEY (tenant_id, source_id, reverses)
 );
+CREATE INDEX rollbacks_pending ON rollbacks (tenant_id, source_id, matched);
 
 CREATE TABLE rounds (                    -- written when a fact says that its round is closed
   tenant_id UUID NOT NULL, source_id UUID NOT NULL, round TEXT NOT NULL, player BYTEA NOT NULL,
@@ -299,12 +300,13 @@ CREATE TABLE quarantined_records (
   import_run_id UUID,
   record_number BIGINT NOT NULL,         -- 1 is the first record of the file or request
   file_offset BIGINT NOT NULL,
+  form TEXT NOT NULL,                    -- RECORD as the mapping reads it, TRANSACTION: JSON as a caller gave it
   raw BYTEA NOT NULL,                    -- the record's bytes (the first 64 KiB of an oversized one)
   raw_hash BYTEA NOT NULL,               -- SHA-256 of all its bytes: the same broken record is held once
   header TEXT,                           -- JSON array: the columns it was read with
   code TEXT NOT NULL, field TEXT, message TEXT NOT NULL,
   state TEXT NOT NULL,                   -- OPEN RETRIED DISMISSED
-  correction BYTEA,                      -- what staff sent instead
+  correction TEXT,                       -- JSON array of the transactions taken in its place
   resolved_by UUID, resolved_at BIGINT, note TEXT,
   created_at BIGINT NOT NULL,
   PRIMARY KEY (tenant_id, id),

@@ -1,1 +1,288 @@
-//! to come
+//! What is played and paid in: products, players and assets, each with what was true of it from when on.
+
+mod store;
+
+use std::collections::HashMap;
+
+use sea_orm::Set;
+
+use crate::caller::{Permission, Scoped};
+use crate::contracts as pricing;
+use crate::db::TenantTx;
+use crate::error::{Code, Error, Fault, Problem, Result};
+use crate::ids::ProductId;
+use crate::money::{Asset, MAX_ACCOUNTING_EXPONENT};
+use crate::page::{Page, PageRequest};
+use crate::partners::text;
+use crate::time::Timestamp;
+use crate::transactions::transaction::Player;
+
+pub use store::asset::Model as AssetRow;
+pub use store::player_version::Model as PlayerVersion;
+pub use store::product::Model as Product;
+pub use store::product_version::Model as ProductVersion;
+
+pub struct NewAsset {
+    pub code: String,
+    pub exponent: i32,
+    /// Digits of the accounting unit; four more than `exponent`, at most 8, when absent.
+    pub accounting_exponent: Option<i32>,
+}
+
+/// What is true of a product from `valid_from` on.
+pub struct ProductFacts {
+    pub name: String,
+    pub category: Option<String>,
+    pub studio: Option<String>,
+    /// 0.965 is 96.5 %.
+    pub theoretical_rtp: Option<String>,
+    /// Standard deviation of the payout per unit stake.
+    pub volatility: Option<String>,
+    /// From the beginning of time when absent.
+    pub valid_from: Option<Timestamp>,
+}
+
+/// What is true of a player from `valid_from` on.
+pub struct PlayerFacts {
+    pub segment: Option<String>,
+    pub tags: Vec<String>,
+    /// Transactions of test players are recorded and never settled.
+    pub test: bool,
+    pub valid_from: Option<Timestamp>,
+}
+
+/// Valid from before every fact.
+const ALWAYS: Timestamp = Timestamp(i64::MIN);
+
+impl Scoped {
+    pub async fn create_asset(&self, new: NewAsset) -> Result<Asset> {
+        self.require(Permission::Configure)?;
+        let asset = checked_asset(&new)?;
+        self.durable(async move |writer| {
+            let tx = writer.begin().await?;
+            if store::asset_by_code(&tx, &asset.code).await?.is_some() {
+                let message = format!("the asset '{}' is there already", asset.code);
+                return Err(Problem::new(Code::AlreadyExists, "code", message).into());
+            }
+            tx.insert(store::asset::ActiveModel {
+                code: Set(asset.code.clone()),
+                exponent: Set(asset.exponent.into()),
+                accounting_exponent: Set(asset.accounting_exponent.into()),
+                created_at: Set(writer.clock().now()),
+                ..Default::default()
+            })
+            .await?;
+            tx.bump_epoch().await?;
+            tx.commit().await?;
+            Ok(asset)
+        })
+        .await
+    }
+
+    pub async fn assets(&self) -> Result<Vec<Asset>> {
+        self.require(Permission::Read)?;
+        let mut assets: Vec<Asset> = assets_in(&self.read().await?).await?.into_values().collect();
+        assets.sort_by(|a, b| a.code.cmp(&b.code));
+        Ok(assets)
+    }
+
+    /// The asset behind a code: the tenant's own, or the ISO currency.
+    pub async fn asset(&self, code: &str) -> Result<Option<Asset>> {
+        asset_in(&self.read().await?, code).await
+    }
+
+    pub async fn create_product(&self, code: &str, facts: ProductFacts) -> Result<(Product, ProductVersion)> {
+        self.require(Permission::Configure)?;
+        let code = text("code", code, 100)?;
+        let version = checked_product(facts)?;
+        self.durable(async move |writer| {
+            let tx = writer.begin().await?;
+            if store::product_by_code(&tx, &code).await?.is_some() {
+                let message = format!("the product '{code}' is there already");
+                return Err(Problem::new(Code::AlreadyExists, "code", message).into());
+            }
+            let now = writer.clock().now();
+            let product = Product { tenant_id: tx.tenant(), id: writer.clock().id(), code, created_at: now };
+            tx.insert(store::product::ActiveModel::from(product.clone())).await?;
+            let version = store::product_version::Model {
+                tenant_id: tx.tenant(),
+                product_id: product.id,
+                created_at: now,
+                ..version
+            };
+            tx.insert(store::product_version::ActiveModel::from(version.clone())).await?;
+            tx.bump_epoch().await?;
+            tx.commit().await?;
+            Ok((product, version))
+        })
+        .await
+    }
+
+    /// Adds what is true of a product from a date on. What held before stays as it was.
+    pub async fn change_product(&self, id: ProductId, facts: ProductFacts) -> Result<(Product, ProductVersion)> {
+        self.require(Permission::Configure)?;
+        let version = checked_product(facts)?;
+        self.durable(async move |writer| {
+            let tx = writer.begin().await?;
+            let product = store::product_by_id(&tx, id).await?.ok_or(Error::NotFound("product"))?;
+            let version = store::product_version::Model {
+                tenant_id: tx.tenant(),
+                product_id: id,
+                created_at: writer.clock().now(),
+                ..version
+            };
+            store::put_product_version(&tx, version.clone()).await?;
+            tx.bump_epoch().await?;
+            tx.commit().await?;
+            Ok((product, version))
+        })
+        .await
+    }
+
+    pub async fn products(&self, page: PageRequest) -> Result<Page<Product>> {
+        self.require(Permission::Read)?;
+        Ok(Page::cut(store::products(&self.read().await?, page).await?, page))
+    }
+
+    pub async fn product(&self, id: ProductId) -> Result<Option<Product>> {
+        self.require(Permission::Read)?;
+        Ok(store::product_by_id(&self.read().await?, id).await?)
+    }
+
+    /// Every version of these products, oldest first.
+    pub async fn product_versions(&self, ids: &[ProductId]) -> Result<Vec<ProductVersion>> {
+        self.require(Permission::Read)?;
+        Ok(store::product_versions(&self.read().await?, ids).await?)
+    }
+
+    /// Says what is true of a player, named as its source names it, from a date on.
+    pub async fn set_player(&self, name: &str, facts: PlayerFacts) -> Result<PlayerVersion> {
+        self.require(Permission::Configure)?;
+        let player = self.pseudonyms().await?.player(&text("player", name, 200)?);
+        let segment = facts.segment.as_deref().map(|segment| text("segment", segment, 100)).transpose()?;
+        let mut tags = facts.tags.iter().map(|tag| text("tags", tag, 100)).collect::<Result<Vec<_>, _>>()?;
+        tags.sort_unstable();
+        tags.dedup();
+        let tags = serde_json::to_string(&tags).map_err(|error| Fault::Internal(error.to_string()))?;
+        self.durable(async move |writer| {
+            let tx = writer.begin().await?;
+            let version = PlayerVersion {
+                tenant_id: tx.tenant(),
+                player: player.to_vec(),
+                valid_from: facts.valid_from.unwrap_or(ALWAYS),
+                segment,
+                tags,
+                test: facts.test,
+                created_at: writer.clock().now(),
+            };
+            store::put_player_version(&tx, version.clone()).await?;
+            tx.bump_epoch().await?;
+            tx.commit().await?;
+            Ok(version)
+        })
+        .await
+    }
+
+    /// What staff said about players, by pseudonym; a player nobody spoke of is not listed.
+    pub async fn players(&self) -> Result<Vec<PlayerVersion>> {
+        self.require(Permission::Read)?;
+        Ok(store::player_versions(&self.read().await?).await?)
+    }
+}
+
+fn checked_asset(new: &NewAsset) -> Result<Asset, Problem> {
+    let code = text("code", &new.code, 12)?;
+    if !code.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()) {
+        return Err(Problem::new(Code::BadInput, "code", "takes capital letters A to Z and digits"));
+    }
+    let digits = |field: &str, value: i32, least: u8| {
+        u8::try_from(value).ok().filter(|digits| (least..=MAX_ACCOUNTING_EXPONENT).contains(digits)).ok_or_else(|| {
+            Problem::new(
+                Code::BadInput,
+                field,
+                format!("{value} is not a number of digits from {least} to {MAX_ACCOUNTING_EXPONENT}"),
+            )
+        })
+    };
+    let exponent = digits("exponent", new.exponent, 0)?;
+    let mut asset = Asset::new(&code, exponent);
+    if let Some(iso) = Asset::iso(&code)
+        && iso.exponent != exponent
+    {
+        let message = format!("{code} is an ISO 4217 currency with {} digits", iso.exponent);
+        return Err(Problem::new(Code::BadInput, "exponent", message));
+    }
+    if let Some(accounting) = new.accounting_exponent {
+        asset.accounting_exponent = digits("accountingExponent", accounting, exponent)?;
+    }
+    Ok(asset)
+}
+
+fn checked_product(facts: ProductFacts) -> Result<store::product_version::Model, Problem> {
+    let optional =
+        |field: &str, value: &Option<String>| value.as_deref().map(|value| text(field, value, 100)).transpose();
+    Ok(store::product_version::Model {
+        tenant_id: crate::ids::TenantId::NONE,
+        product_id: ProductId::NONE,
+        valid_from: facts.valid_from.unwrap_or(ALWAYS),
+        name: text("name", &facts.name, 200)?,
+        category: optional("category", &facts.category)?,
+        studio: optional("studio", &facts.studio)?,
+        theoretical_rtp: positive_decimal("theoreticalRtp", facts.theoretical_rtp)?,
+        volatility: positive_decimal("volatility", facts.volatility)?,
+        created_at: Timestamp(0),
+    })
+}
+
+fn positive_decimal(field: &str, value: Option<String>) -> Result<Option<String>, Problem> {
+    let Some(value) = value else { return Ok(None) };
+    match rust_decimal::Decimal::from_str_exact(&value) {
+        Ok(decimal) if !decimal.is_sign_negative() => Ok(Some(decimal.normalize().to_string())),
+        _ => Err(Problem::new(Code::BadInput, field, format!("'{value}' is not a decimal number from 0 up"))),
+    }
+}
+
+pub(crate) async fn asset_in(tx: &TenantTx, code: &str) -> Result<Option<Asset>> {
+    let own = store::asset_by_code(tx, code).await?;
+    Ok(own.map(asset_of).transpose()?.or_else(|| Asset::iso(code)))
+}
+
+/// The tenant's own assets by code. Other codes are ISO currencies or unknown.
+pub(crate) async fn assets_in(tx: &TenantTx) -> Result<HashMap<String, Asset>> {
+    let rows = store::assets(tx).await?;
+    rows.into_iter().map(|row| Ok((row.code.clone(), asset_of(row)?))).collect()
+}
+
+/// Products and players as pricing reads them.
+pub(crate) async fn for_pricing_in(
+    tx: &TenantTx,
+) -> Result<(Vec<pricing::ProductVersion>, Vec<pricing::PlayerVersion>)> {
+    let codes: HashMap<ProductId, String> =
+        store::all_products(tx).await?.into_iter().map(|product| (product.id, product.code)).collect();
+    let products = store::all_product_versions(tx).await?.into_iter().filter_map(|version| {
+        let code = codes.get(&version.product_id)?.clone();
+        Some(pricing::ProductVersion { code, valid_from: version.valid_from, category: version.category })
+    });
+    let players = store::player_versions(tx).await?.into_iter().map(|version| {
+        let player = Player::try_from(version.player.as_slice());
+        let tags = serde_json::from_str(&version.tags);
+        match (player, tags) {
+            (Ok(player), Ok(tags)) => Ok(pricing::PlayerVersion {
+                player,
+                valid_from: version.valid_from,
+                segment: version.segment,
+                tags,
+                test: version.test,
+            }),
+            _ => Err(Fault::Corrupt("player_versions: a row does not read back".into())),
+        }
+    });
+    Ok((products.collect(), players.collect::<Result<_, Fault>>()?))
+}
+
+fn asset_of(row: AssetRow) -> Result<Asset, Fault> {
+    match (u8::try_from(row.exponent), u8::try_from(row.accounting_exponent)) {
+        (Ok(exponent), Ok(accounting_exponent)) => Ok(Asset { code: row.code, exponent, accounting_exponent }),
+        _ => Err(Fault::Corrupt(format!("asset {}: digits out of range", row.code))),
+    }
+}

@@ -124,13 +124,15 @@ impl Book {
         players: Vec<PlayerVersion>,
     ) -> Result<Self, Problem> {
         let mut names = Names::default();
-        let products = products.into_iter().map(|product| {
-            (product.code, product.valid_from, names.name(product.category))
-        });
+        let products =
+            products.into_iter().map(|product| (product.code, product.valid_from, names.name(product.category)));
         let products = history(products.collect::<Vec<_>>(), |code| format!("product '{code}'"))?;
         let players = players.into_iter().map(|player| {
-            let state =
-                PlayerState { segment: names.name(player.segment), tags: names.tag_set(player.tags), test: player.test };
+            let state = PlayerState {
+                segment: names.name(player.segment),
+                tags: names.tag_set(player.tags),
+                test: player.test,
+            };
             (player.player, player.valid_from, state)
         });
         let players = history(players.collect::<Vec<_>>(), |_| "a player".to_owned())?;
@@ -275,9 +277,8 @@ fn candidates(contracts: &[Contract]) -> (FxHashMap<SourceId, Vec<usize>>, Vec<u
     let sources = |contract: &Contract| -> Vec<SourceId> {
         contract.versions.iter().flat_map(|version| version.active.terms.scope.sources.clone()).collect()
     };
-    let takes_any = |contract: &Contract| {
-        contract.versions.iter().any(|version| version.active.terms.scope.sources.is_empty())
-    };
+    let takes_any =
+        |contract: &Contract| contract.versions.iter().any(|version| version.active.terms.scope.sources.is_empty());
     let any: Vec<usize> = (0..contracts.len()).filter(|position| takes_any(&contracts[*position])).collect();
     let mut by_source: FxHashMap<SourceId, Vec<usize>> = FxHashMap::default();
     for (position, contract) in contracts.iter().enumerate() {

@@ -96,9 +96,15 @@ pub enum Verdict {
     Feeds(Feed),
     /// The contract counts by the closing of rounds and this one is open: price the transaction again when it
     /// closes. Only then is it certain that the contract covers it, so that may give no verdict for this contract.
-    AwaitsRound { contract: ContractId },
+    AwaitsRound {
+        contract: ContractId,
+    },
     /// The contract covers the transaction and cannot count it.
-    Failed { contract: ContractId, reason: &'static str, message: String },
+    Failed {
+        contract: ContractId,
+        reason: &'static str,
+        message: String,
+    },
 }
 
 pub const NO_SETTLED_TIME: &str = "NO_SETTLED_TIME";
@@ -140,7 +146,10 @@ mod tests {
         for kind in Kind::ALL {
             let accrual = AccrualKind::of(kind, Some(Affects::Sales));
             assert_eq!(accrual.is_none(), kind == Kind::Rollback, "{kind:?}");
-            assert_eq!(accrual.is_some_and(|accrual| accrual.as_str().starts_with(kind.as_str())), kind != Kind::Rollback);
+            assert_eq!(
+                accrual.is_some_and(|accrual| accrual.as_str().starts_with(kind.as_str())),
+                kind != Kind::Rollback
+            );
         }
         assert_eq!(AccrualKind::of(Kind::Adjustment, None), None);
     }

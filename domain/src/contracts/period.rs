@@ -126,15 +126,36 @@ mod tests {
     #[test]
     fn each_cycle_begins_where_it_says() {
         let seoul = |every, cut_off| cycle(every, chrono_tz::Asia::Seoul, cut_off);
-        assert_eq!(shown(seoul(Every::Day, 6), "2021-11-01T05:59:59+09:00"), pair("2021-10-30T21:00:00Z", "2021-10-31T21:00:00Z"));
-        assert_eq!(shown(seoul(Every::Month, 6), "2021-11-01T05:59:59+09:00"), pair("2021-09-30T21:00:00Z", "2021-10-31T21:00:00Z"));
-        assert_eq!(shown(seoul(Every::HalfMonth, 0), "2021-02-15T23:59:59+09:00"), pair("2021-01-31T15:00:00Z", "2021-02-15T15:00:00Z"));
-        assert_eq!(shown(seoul(Every::HalfMonth, 0), "2021-02-16T00:00:00+09:00"), pair("2021-02-15T15:00:00Z", "2021-02-28T15:00:00Z"));
+        assert_eq!(
+            shown(seoul(Every::Day, 6), "2021-11-01T05:59:59+09:00"),
+            pair("2021-10-30T21:00:00Z", "2021-10-31T21:00:00Z")
+        );
+        assert_eq!(
+            shown(seoul(Every::Month, 6), "2021-11-01T05:59:59+09:00"),
+            pair("2021-09-30T21:00:00Z", "2021-10-31T21:00:00Z")
+        );
+        assert_eq!(
+            shown(seoul(Every::HalfMonth, 0), "2021-02-15T23:59:59+09:00"),
+            pair("2021-01-31T15:00:00Z", "2021-02-15T15:00:00Z")
+        );
+        assert_eq!(
+            shown(seoul(Every::HalfMonth, 0), "2021-02-16T00:00:00+09:00"),
+            pair("2021-02-15T15:00:00Z", "2021-02-28T15:00:00Z")
+        );
         // 3 November 2021 is a Wednesday.
         let week = |day| Cycle { starts_on: Some(day), ..cycle(Every::Week, chrono_tz::UTC, 0) };
-        assert_eq!(shown(week(Weekday::Monday), "2021-11-03T12:00:00Z"), pair("2021-11-01T00:00:00Z", "2021-11-08T00:00:00Z"));
-        assert_eq!(shown(week(Weekday::Wednesday), "2021-11-03T00:00:00Z"), pair("2021-11-03T00:00:00Z", "2021-11-10T00:00:00Z"));
-        assert_eq!(shown(week(Weekday::Thursday), "2021-11-03T12:00:00Z"), pair("2021-10-28T00:00:00Z", "2021-11-04T00:00:00Z"));
+        assert_eq!(
+            shown(week(Weekday::Monday), "2021-11-03T12:00:00Z"),
+            pair("2021-11-01T00:00:00Z", "2021-11-08T00:00:00Z")
+        );
+        assert_eq!(
+            shown(week(Weekday::Wednesday), "2021-11-03T00:00:00Z"),
+            pair("2021-11-03T00:00:00Z", "2021-11-10T00:00:00Z")
+        );
+        assert_eq!(
+            shown(week(Weekday::Thursday), "2021-11-03T12:00:00Z"),
+            pair("2021-10-28T00:00:00Z", "2021-11-04T00:00:00Z")
+        );
     }
 
     #[test]
@@ -167,7 +188,12 @@ mod tests {
     fn cycles() -> impl Strategy<Value = Cycle> {
         let every = prop::sample::select(vec![Every::Day, Every::Week, Every::HalfMonth, Every::Month]);
         (every, prop::sample::select(ZONES.to_vec()), 0_u8..24, prop::sample::select(Weekday::ALL.to_vec())).prop_map(
-            |(every, time_zone, cut_off_hour, starts_on)| Cycle { every, time_zone, cut_off_hour, starts_on: Some(starts_on) },
+            |(every, time_zone, cut_off_hour, starts_on)| Cycle {
+                every,
+                time_zone,
+                cut_off_hour,
+                starts_on: Some(starts_on),
+            },
         )
     }
 
@@ -175,13 +201,20 @@ mod tests {
     fn instants() -> impl Strategy<Value = Timestamp> {
         let year = |year| NaiveDate::from_ymd_opt(year, 1, 1).map(Timestamp::at_midnight_utc).expect("a year").0;
         let anywhere = year(FIRST_YEAR)..year(LAST_YEAR + 1);
-        let changes: Vec<i64> = ["2011-12-30T10:00:00Z", "1993-08-21T12:00:00Z", "2021-03-14T07:00:00Z", "2021-11-07T06:00:00Z", "2018-11-04T03:00:00Z"]
-            .iter()
-            .map(|text| at(text).0)
-            .collect();
+        let changes: Vec<i64> = [
+            "2011-12-30T10:00:00Z",
+            "1993-08-21T12:00:00Z",
+            "2021-03-14T07:00:00Z",
+            "2021-11-07T06:00:00Z",
+            "2018-11-04T03:00:00Z",
+        ]
+        .iter()
+        .map(|text| at(text).0)
+        .collect();
         prop_oneof![
             anywhere.prop_map(Timestamp),
-            (prop::sample::select(changes), -2 * MICROS_PER_DAY..2 * MICROS_PER_DAY).prop_map(|(near, by)| Timestamp(near + by)),
+            (prop::sample::select(changes), -2 * MICROS_PER_DAY..2 * MICROS_PER_DAY)
+                .prop_map(|(near, by)| Timestamp(near + by)),
         ]
     }
 

@@ -178,7 +178,8 @@ impl<'a> Pricer<'a> {
         let by_player = needs.has(Var::Segment) || needs.has(Var::Tags);
         let by_clock = needs.has(Var::LocalHour) || needs.has(Var::LocalWeekday);
         let (hour, weekday) = if by_clock { self.local(zone, at) } else { (0, 0) };
-        let category = if needs.has(Var::Category) { self.book.category(fact.product.as_deref(), at) } else { Name::default() };
+        let category =
+            if needs.has(Var::Category) { self.book.category(fact.product.as_deref(), at) } else { Name::default() };
         let player = if by_player { self.book.player_state(fact.player.as_ref(), at) } else { PlayerState::default() };
         Values { fact, category, player, hour, weekday }
     }
@@ -212,9 +213,10 @@ fn attributed(version: &Version, fact: &Fact, closed_at: Option<Timestamp>) -> A
             Attributed::Never(NO_SETTLED_TIME, "the contract counts by settlement time, and the transaction has none"),
             Attributed::At,
         ),
-        Attribution::RoundClosed if fact.round.is_none() => {
-            Attributed::Never(NO_ROUND, "the contract counts by the closing of rounds, and the transaction has no round")
-        }
+        Attribution::RoundClosed if fact.round.is_none() => Attributed::Never(
+            NO_ROUND,
+            "the contract counts by the closing of rounds, and the transaction has no round",
+        ),
         Attribution::RoundClosed => closed_at.map_or(Attributed::Later, Attributed::At),
     }
 }

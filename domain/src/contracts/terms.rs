@@ -96,7 +96,9 @@ fn check_table(table: &RateTable, asset: &Asset, problems: &mut Problems) {
     for (position, row) in rows.iter().enumerate() {
         let path = format!("rateTable.rows.{position}");
         if !is_code(&row.code) {
-            let rule = format!("is not 1 to {MAX_CODE} letters, digits, dots, dashes and underscores, beginning with a letter or digit");
+            let rule = format!(
+                "is not 1 to {MAX_CODE} letters, digits, dots, dashes and underscores, beginning with a letter or digit"
+            );
             problems.bad(format!("{path}.code"), rule);
         }
         if !codes.insert(&row.code) {
@@ -109,7 +111,9 @@ fn check_table(table: &RateTable, asset: &Asset, problems: &mut Problems) {
 
 fn is_code(code: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
-    code.len() <= MAX_CODE && code.bytes().all(allowed) && code.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
+    code.len() <= MAX_CODE
+        && code.bytes().all(allowed)
+        && code.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
 }
 
 /// The first row that holds decides, so each row must be reachable and the last one must take what is left.
@@ -120,18 +124,30 @@ fn check_conditions(rows: &[RateRow], problems: &mut Problems) {
         let path = format!("rateTable.rows.{position}.when");
         if let Some(all) = catch_all.filter(|all| *all < position) {
             let taker = &rows[all].code;
-            problems.bad(&path, format!("row '{}' is never reached: row '{taker}' before it has no condition and takes everything", row.code));
+            problems.bad(
+                &path,
+                format!(
+                    "row '{}' is never reached: row '{taker}' before it has no condition and takes everything",
+                    row.code
+                ),
+            );
         }
         let Some(when) = &row.when else { continue };
         if let Err(error) = condition::compile(when) {
             problems.add(Code::BadExpression, &path, error);
         } else if let Some(earlier) = seen.insert(when.trim(), position) {
             let taker = &rows[earlier].code;
-            problems.bad(&path, format!("row '{}' is never reached: row '{taker}' before it has the same condition", row.code));
+            problems.bad(
+                &path,
+                format!("row '{}' is never reached: row '{taker}' before it has the same condition", row.code),
+            );
         }
     }
-    if catch_all.is_none() && let Some(last) = rows.len().checked_sub(1) {
-        let message = "the last row has a condition, so what no row accepts would have no rate; end with a row without `when`";
+    if catch_all.is_none()
+        && let Some(last) = rows.len().checked_sub(1)
+    {
+        let message =
+            "the last row has a condition, so what no row accepts would have no rate; end with a row without `when`";
         problems.bad(format!("rateTable.rows.{last}.when"), message);
     }
 }
@@ -168,7 +184,9 @@ fn check_tiers(tiers: &Tiers, path: &str, asset: &Asset, problems: &mut Problems
         match &step.up_to {
             None if position < last => problems.bad(path, "is missing; only the last step is open"),
             None => {}
-            Some(_) if position == last => problems.bad(path, "the last step is open: leave it out, or what is above has no rate"),
+            Some(_) if position == last => {
+                problems.bad(path, "the last step is open: leave it out, or what is above has no rate")
+            }
             Some(up_to) => match asset.parse_units(up_to) {
                 Err(error) => problems.add(Code::BadAmount, path, error.to_string()),
                 Ok(up_to) if up_to <= below && position == 0 => problems.bad(path, "is not positive"),
@@ -233,14 +251,22 @@ mod tests {
     #[test]
     fn a_rate_table_has_no_gap_no_dead_row_and_no_doubt() {
         refused(rows(json!([])), "rateTable.rows", Code::BadInput);
-        refused(rows(json!([{ "code": "a", "when": "kind == 'STAKE'", "percent": "1" }])), "rateTable.rows.0.when", Code::BadInput);
-        let dead = rows(json!([{ "code": "a", "percent": "1" }, { "code": "b", "when": "kind == 'WIN'", "percent": "2" }]));
+        refused(
+            rows(json!([{ "code": "a", "when": "kind == 'STAKE'", "percent": "1" }])),
+            "rateTable.rows.0.when",
+            Code::BadInput,
+        );
+        let dead =
+            rows(json!([{ "code": "a", "percent": "1" }, { "code": "b", "when": "kind == 'WIN'", "percent": "2" }]));
         let found = check(&terms(dead), &Asset::new("BIT", 2));
         assert_eq!((found.len(), found[0].path.as_str()), (1, "rateTable.rows.1.when"));
         assert!(found[0].message.contains("'b' is never reached: row 'a'"), "{}", found[0].message);
-        let same = rows(json!([{ "code": "a", "when": "kind == 'WIN'", "percent": "1" }, { "code": "b", "when": "kind == 'WIN' ", "percent": "2" }, { "code": "c", "percent": "2" }]));
+        let same = rows(
+            json!([{ "code": "a", "when": "kind == 'WIN'", "percent": "1" }, { "code": "b", "when": "kind == 'WIN' ", "percent": "2" }, { "code": "c", "percent": "2" }]),
+        );
         refused(same, "rateTable.rows.1.when", Code::BadInput);
-        let twice = rows(json!([{ "code": "a", "when": "kind == 'WIN'", "percent": "1" }, { "code": "a", "percent": "2" }]));
+        let twice =
+            rows(json!([{ "code": "a", "when": "kind == 'WIN'", "percent": "1" }, { "code": "a", "percent": "2" }]));
         refused(twice, "rateTable.rows.1.code", Code::BadInput);
         for code in ["", " ", "a b", "-a", "야간", &"x".repeat(65)] {
             refused(rows(json!([{ "code": code, "percent": "1" }])), "rateTable.rows.0.code", Code::BadInput);
@@ -252,7 +278,8 @@ mod tests {
     #[test]
     fn a_row_has_one_sane_rate() {
         refused(rows(json!([{ "code": "a" }])), "rateTable.rows.0", Code::BadInput);
-        let both = json!([{ "code": "a", "percent": "1", "tiers": { "mode": "VOLUME", "steps": [{ "percent": "1" }] } }]);
+        let both =
+            json!([{ "code": "a", "percent": "1", "tiers": { "mode": "VOLUME", "steps": [{ "percent": "1" }] } }]);
         refused(rows(both), "rateTable.rows.0", Code::BadInput);
         refused(rows(json!([{ "code": "a", "percent": "-1" }])), "rateTable.rows.0.percent", Code::BadInput);
         refused(rows(json!([{ "code": "a", "percent": "100.00000001" }])), "rateTable.rows.0.percent", Code::BadInput);
@@ -262,18 +289,44 @@ mod tests {
         refused(tiers(json!([{ "upTo": "10", "percent": "1" }])), &step(0, "upTo"), Code::BadInput);
         refused(tiers(json!([{ "percent": "1" }, { "percent": "1" }])), &step(0, "upTo"), Code::BadInput);
         refused(tiers(json!([{ "upTo": "0", "percent": "1" }, { "percent": "1" }])), &step(0, "upTo"), Code::BadInput);
-        refused(tiers(json!([{ "upTo": "ten", "percent": "1" }, { "percent": "1" }])), &step(0, "upTo"), Code::BadAmount);
-        refused(tiers(json!([{ "upTo": "5", "percent": "1" }, { "upTo": "5", "percent": "1" }, { "percent": "1" }])), &step(1, "upTo"), Code::BadInput);
+        refused(
+            tiers(json!([{ "upTo": "ten", "percent": "1" }, { "percent": "1" }])),
+            &step(0, "upTo"),
+            Code::BadAmount,
+        );
+        refused(
+            tiers(json!([{ "upTo": "5", "percent": "1" }, { "upTo": "5", "percent": "1" }, { "percent": "1" }])),
+            &step(1, "upTo"),
+            Code::BadInput,
+        );
         refused(tiers(json!([{ "percent": "101" }])), &step(0, "percent"), Code::BadInput);
     }
 
     #[test]
     fn conditions_read_what_there_is_and_end() {
-        let when = |when: &str| rows(json!([{ "code": "a", "when": when, "percent": "1" }, { "code": "b", "percent": "1" }]));
-        for bad in ["", "localHour <", "promotion == 'x'", "amount > 5", "len([1..9]) > 1", "rand(2) > 1", "attributes == 1", "1 == 1", "localHour + 1", "product"] {
+        let when =
+            |when: &str| rows(json!([{ "code": "a", "when": when, "percent": "1" }, { "code": "b", "percent": "1" }]));
+        for bad in [
+            "",
+            "localHour <",
+            "promotion == 'x'",
+            "amount > 5",
+            "len([1..9]) > 1",
+            "rand(2) > 1",
+            "attributes == 1",
+            "1 == 1",
+            "localHour + 1",
+            "product",
+        ] {
             refused(when(bad), "rateTable.rows.0.when", Code::BadExpression);
         }
-        for good in ["'vip' in tags", "localWeekday in ['SATURDAY', 'SUNDAY']", "attributes.shop == '7' or category != 'slots'", "number(attributes.level) > 3", "channel == null"] {
+        for good in [
+            "'vip' in tags",
+            "localWeekday in ['SATURDAY', 'SUNDAY']",
+            "attributes.shop == '7' or category != 'slots'",
+            "number(attributes.level) > 3",
+            "channel == null",
+        ] {
             assert_eq!(problems(when(good)), [], "{good}");
         }
     }
@@ -283,8 +336,16 @@ mod tests {
         refused(json!({ "validFrom": "0001-01-01" }), "validFrom", Code::BadTime);
         refused(json!({ "minimumPayout": "-1" }), "minimumPayout", Code::NegativeAmount);
         refused(json!({ "minimumPayout": "0.001" }), "minimumPayout", Code::BadAmount);
-        refused(json!({ "cycle": { "every": "DAY", "timeZone": "UTC", "cutOffHour": 24 } }), "cycle.cutOffHour", Code::BadInput);
-        refused(json!({ "cycle": { "every": "MONTH", "timeZone": "UTC", "startsOn": "MONDAY" } }), "cycle.startsOn", Code::BadInput);
+        refused(
+            json!({ "cycle": { "every": "DAY", "timeZone": "UTC", "cutOffHour": 24 } }),
+            "cycle.cutOffHour",
+            Code::BadInput,
+        );
+        refused(
+            json!({ "cycle": { "every": "MONTH", "timeZone": "UTC", "startsOn": "MONDAY" } }),
+            "cycle.startsOn",
+            Code::BadInput,
+        );
         refused(json!({ "scope": { "products": ["a", " "] } }), "scope.products.1", Code::BadInput);
         refused(json!({ "scope": { "regions": ["KR", "JP", "KR"] } }), "scope.regions.2", Code::BadInput);
         let many = problems(json!({ "minimumPayout": "x", "rateTable": { "rows": [{ "code": "a" }] } }));

@@ -3,6 +3,9 @@
 
 use sea_orm::{ActiveModelTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, Select, UpdateMany};
 
+use super::TenantTx;
+use crate::ids::TenantId;
+
 /// Entities of the installation. A tenant-owned entity must never implement it; the tidy test checks the list.
 pub trait Installation: EntityTrait {}
 
@@ -13,11 +16,17 @@ impl AdminTx {
         Self(tx)
     }
 
-    pub async fn all<E: Installation>(&self, narrow: impl FnOnce(Select<E>) -> Select<E>) -> Result<Vec<E::Model>, DbErr> {
+    pub async fn all<E: Installation>(
+        &self,
+        narrow: impl FnOnce(Select<E>) -> Select<E>,
+    ) -> Result<Vec<E::Model>, DbErr> {
         narrow(E::find()).all(&self.0).await
     }
 
-    pub async fn one<E: Installation>(&self, narrow: impl FnOnce(Select<E>) -> Select<E>) -> Result<Option<E::Model>, DbErr> {
+    pub async fn one<E: Installation>(
+        &self,
+        narrow: impl FnOnce(Select<E>) -> Select<E>,
+    ) -> Result<Option<E::Model>, DbErr> {
         narrow(E::find()).one(&self.0).await
     }
 
@@ -30,8 +39,16 @@ impl AdminTx {
         <A::Entity as EntityTrait>::insert(row).exec_without_returning(&self.0).await.map(drop)
     }
 
-    pub async fn update<E: Installation>(&self, narrow: impl FnOnce(UpdateMany<E>) -> UpdateMany<E>) -> Result<u64, DbErr> {
+    pub async fn update<E: Installation>(
+        &self,
+        narrow: impl FnOnce(UpdateMany<E>) -> UpdateMany<E>,
+    ) -> Result<u64, DbErr> {
         Ok(narrow(E::update_many()).exec(&self.0).await?.rows_affected)
+    }
+
+    /// Goes on as a transaction of one tenant: how a new tenant gets its first rows together with its own.
+    pub fn into_tenant(self, tenant: TenantId) -> TenantTx {
+        TenantTx::new(self.0, tenant, None)
     }
 
     pub async fn commit(self) -> Result<(), DbErr> {

@@ -39,8 +39,32 @@ impl TenantTx {
         Ok(())
     }
 
+    /// Marks that something changed which pricing or mapping can see, so that no node goes on with what it remembers.
+    pub(crate) async fn bump_epoch(&self) -> Result<(), DbErr> {
+        self.execute("UPDATE tenants SET config_epoch = config_epoch + 1 WHERE id = ?").await
+    }
+
+    /// What [`TenantTx::bump_epoch`] counts, as this transaction sees it.
+    pub(crate) async fn epoch(&self) -> Result<i64, DbErr> {
+        let sql = "SELECT config_epoch FROM tenants WHERE id = ?";
+        let statement =
+            Statement::from_sql_and_values(self.connection().get_database_backend(), sql, [self.tenant().into()]);
+        let row = self.connection().query_one_raw(statement).await?;
+        row.ok_or_else(|| DbErr::RecordNotFound(format!("tenant {}", self.tenant())))?.try_get_by_index(0)
+    }
+
+    async fn execute(&self, sql: &str) -> Result<(), DbErr> {
+        let statement =
+            Statement::from_sql_and_values(self.connection().get_database_backend(), sql, [self.tenant().into()]);
+        self.connection().execute_raw(statement).await.map(drop)
+    }
+
     /// Rows of `sql` whose first parameter is the tenant and the rest `parameters`. `sql` uses `?`.
-    pub(crate) async fn bulk_query<R: FromQueryResult>(&self, sql: &str, parameters: Vec<Value>) -> Result<Vec<R>, DbErr> {
+    pub(crate) async fn bulk_query<R: FromQueryResult>(
+        &self,
+        sql: &str,
+        parameters: Vec<Value>,
+    ) -> Result<Vec<R>, DbErr> {
         let mut all = Vec::with_capacity(parameters.len() + 1);
         all.push(self.tenant().into());
         all.extend(parameters);

@@ -7,6 +7,22 @@
 //! On SQLite one process owns the file (a lock file says which), with one writing connection, whose transactions are
 //! all `BEGIN IMMEDIATE`, and a few read-only ones.
 
+/// Makes a sea-orm entity one whose rows belong to tenants, in the module that derives it.
+macro_rules! tenant_owned {
+    ($reach:expr) => {
+        #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+        pub enum Relation {}
+
+        impl ActiveModelBehavior for ActiveModel {}
+
+        impl $crate::db::TenantOwned for Entity {
+            const TENANT: Column = Column::TenantId;
+            const REACH: Reach<Column> = $reach;
+        }
+    };
+}
+pub(crate) use tenant_owned;
+
 mod admin_tx;
 pub(crate) mod bulk;
 mod tenant_tx;
@@ -37,7 +53,9 @@ const POOL_WAIT: Duration = Duration::from_secs(30);
 pub enum OpenError {
     #[error("'{0}' is no database URL that this build knows; use sqlite://path/to/saldo.db")]
     Url(String),
-    #[error("{path} is in use by another Saldo ({owner}); one process owns an embedded database. Stop it, or send your work to it over HTTP")]
+    #[error(
+        "{path} is in use by another Saldo ({owner}); one process owns an embedded database. Stop it, or send your work to it over HTTP"
+    )]
     Locked { path: String, owner: String },
     #[error("{0}: {1}")]
     File(String, std::io::Error),

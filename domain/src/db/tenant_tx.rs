@@ -54,11 +54,17 @@ impl TenantTx {
         self.tx.rollback().await
     }
 
-    pub async fn all<E: TenantOwned>(&self, narrow: impl FnOnce(Select<E>) -> Select<E>) -> Result<Vec<E::Model>, DbErr> {
+    pub async fn all<E: TenantOwned>(
+        &self,
+        narrow: impl FnOnce(Select<E>) -> Select<E>,
+    ) -> Result<Vec<E::Model>, DbErr> {
         narrow(self.select::<E>()).all(&self.tx).await
     }
 
-    pub async fn one<E: TenantOwned>(&self, narrow: impl FnOnce(Select<E>) -> Select<E>) -> Result<Option<E::Model>, DbErr> {
+    pub async fn one<E: TenantOwned>(
+        &self,
+        narrow: impl FnOnce(Select<E>) -> Select<E>,
+    ) -> Result<Option<E::Model>, DbErr> {
         narrow(self.select::<E>()).one(&self.tx).await
     }
 

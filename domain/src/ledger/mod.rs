@@ -1,1 +1,148 @@
-//! to come
+//! The ledger: double entry per tenant and currency, append-only. Transactions and accruals are its sub-ledger.
+//!
+//! A settlement has a *book*: what has been posted for it so far, and whether it is closed. A closed book refuses
+//! every further entry, here and not in the callers, so that a closed period cannot be changed from behind.
+
+pub mod posting;
+mod store;
+
+use std::collections::BTreeMap;
+
+use crate::caller::{Permission, Scoped};
+use crate::clock::Clock;
+use crate::db::TenantTx;
+use crate::error::{Code, Fault, Problem, Result};
+use crate::ids::{EntryId, PartnerId, SettlementId};
+use crate::money::{Minor, MoneyError};
+
+use posting::{AccountCode, Closing, Leg, Reason};
+
+pub use store::account::Model as Account;
+pub use store::entry::Model as Entry;
+pub use store::leg::Model as EntryLeg;
+
+/// Whose book an entry belongs to.
+pub(crate) struct Book<'a> {
+    pub settlement: SettlementId,
+    pub partner: PartnerId,
+    pub currency: &'a str,
+}
+
+impl Scoped {
+    /// Every account with its balance, by code, partner and currency.
+    pub async fn accounts(&self) -> Result<Vec<Account>> {
+        self.require(Permission::Read)?;
+        Ok(store::accounts(&self.read().await?).await?)
+    }
+
+    /// What was posted for settlements, oldest first, each entry with its legs.
+    pub async fn entries(&self, settlements: &[SettlementId]) -> Result<Vec<(Entry, Vec<EntryLeg>)>> {
+        self.require(Permission::Read)?;
+        let tx = self.read().await?;
+        let entries = store::entries_of(&tx, settlements).await?;
+        let mut legs: BTreeMap<EntryId, Vec<EntryLeg>> = BTreeMap::new();
+        for leg in store::legs_of(&tx, entries.iter().map(|entry| entry.id)).await? {
+            legs.entry(leg.entry_id).or_default().push(leg);
+        }
+        Ok(entries
+            .into_iter()
+            .map(|entry| (legs.remove(&entry.id).unwrap_or_default(), entry))
+            .map(|(l, e)| (e, l))
+            .collect())
+    }
+}
+
+/// Posts the difference between what is posted for an open settlement and what it has earned.
+pub(crate) async fn true_up_in(tx: &TenantTx, clock: &Clock, book: &Book<'_>, earned: Minor) -> Result<()> {
+    let posted = open_book(tx, book).await?;
+    post(tx, clock, book, Reason::TrueUp, posting::true_up(posted, earned).map_err(overflow)?).await?;
+    store::set_posted(tx, book.settlement, earned).await?;
+    Ok(())
+}
+
+/// Trues up and closes a settlement's book for good.
+pub(crate) async fn close_in(tx: &TenantTx, clock: &Clock, book: &Book<'_>, closing: Closing) -> Result<()> {
+    true_up_in(tx, clock, book, closing.earned).await?;
+    post(tx, clock, book, Reason::Close, posting::close(closing).map_err(overflow)?).await?;
+    store::close_book(tx, book.settlement).await?;
+    Ok(())
+}
+
+async fn open_book(tx: &TenantTx, book: &Book<'_>) -> Result<Minor> {
+    match store::book(tx, book.settlement).await? {
+        Some(book) if book.closed => Err(Problem::new(
+            Code::WrongState,
+            "",
+            "the books of this settlement are closed; what comes late is a correction",
+        )
+        .into()),
+        Some(book) => Ok(book.posted),
+        None => {
+            store::new_book(tx, book.settlement).await?;
+            Ok(Minor::ZERO)
+        }
+    }
+}
+
+async fn post(tx: &TenantTx, clock: &Clock, book: &Book<'_>, reason: Reason, legs: Vec<Leg>) -> Result<()> {
+    if legs.is_empty() {
+        return Ok(());
+    }
+    if !posting::is_balanced(&legs) {
+        return Err(Fault::Internal(format!("an entry for {} does not balance", book.settlement)).into());
+    }
+    let entry = clock.id();
+    store::insert_entry(tx, entry, book.settlement, reason.as_str(), clock.now()).await?;
+    for (position, (code, amount)) in (0..).zip(legs) {
+        let partner = if code.is_tenants() { PartnerId::NONE } else { book.partner };
+        let account = store::account(tx, clock, code, partner, book.currency).await?;
+        store::add_to(tx, account, amount).await?;
+        store::insert_leg(tx, entry, position, account, amount).await?;
+    }
+    Ok(())
+}
+
+fn overflow(error: MoneyError) -> Problem {
+    Problem::new(Code::Overflow, "", error.to_string())
+}
+
+/// Reads everything back: entries that do not balance, balances that are not the sum of their legs, closed books
+/// whose accruals are not zero. Nothing found means that the books balance.
+pub(crate) async fn check_in(tx: &TenantTx) -> Result<Vec<String>> {
+    let mut findings = Vec::new();
+    let accounts = store::accounts(tx).await?;
+    let codes: BTreeMap<_, _> = accounts.iter().map(|account| (account.id, account)).collect();
+    let (mut by_entry, mut by_account) = (BTreeMap::<EntryId, i128>::new(), BTreeMap::<_, i128>::new());
+    let mut accrued = BTreeMap::<SettlementId, i128>::new();
+    let entries: BTreeMap<EntryId, Entry> =
+        store::all_entries(tx).await?.into_iter().map(|entry| (entry.id, entry)).collect();
+    for leg in store::all_legs(tx).await? {
+        let amount = i128::from(leg.amount.0);
+        *by_entry.entry(leg.entry_id).or_default() += amount;
+        *by_account.entry(leg.account_id).or_default() += amount;
+        match (codes.get(&leg.account_id), entries.get(&leg.entry_id)) {
+            (Some(account), Some(entry)) if account.code == AccountCode::Accrued.as_str() => {
+                *accrued.entry(entry.settlement_id).or_default() -= amount;
+            }
+            (Some(_), Some(_)) => {}
+            _ => findings.push(format!("{} has a leg without its entry or account", leg.entry_id)),
+        }
+    }
+    for (entry, sum) in by_entry.iter().filter(|(_, sum)| **sum != 0) {
+        findings.push(format!("{entry} does not balance: its legs sum to {sum}"));
+    }
+    for account in &accounts {
+        let sum = by_account.get(&account.id).copied().unwrap_or_default();
+        if sum != i128::from(account.balance.0) {
+            findings.push(format!("{} shows {} and its legs sum to {sum}", account.id, account.balance.0));
+        }
+    }
+    for book in store::all_books(tx).await? {
+        let posted = if book.closed { 0 } else { i128::from(book.posted.0) };
+        let sum = accrued.get(&book.settlement_id).copied().unwrap_or_default();
+        if sum != posted {
+            findings.push(format!("{} should have {posted} accrued and has {sum}", book.settlement_id));
+        }
+    }
+    Ok(findings)
+}

@@ -76,14 +76,20 @@ impl Blocker {
     pub fn message(&self) -> String {
         match self {
             Self::PeriodNotEnded { ends } => format!("The period ends at {ends}."),
-            Self::EarlierPeriodOpen { period } => format!("The period from {} to {} is still open.", period.start, period.end),
+            Self::EarlierPeriodOpen { period } => {
+                format!("The period from {} to {} is still open.", period.start, period.end)
+            }
             Self::ImportRunning { source, run } => format!("Import {run} of source '{}' is running.", source.name),
             Self::QuarantinedRecords { source, count } => {
                 format!("Source '{}' has {} in quarantine.", source.name, counted(*count, "record", "records"))
             }
             Self::MissingDays { source, days } => {
                 let listed: Vec<String> = days.iter().take(LISTED_DAYS).map(ToString::to_string).collect();
-                let more = if days.len() > LISTED_DAYS { format!(" and {} more", days.len() - LISTED_DAYS) } else { String::new() };
+                let more = if days.len() > LISTED_DAYS {
+                    format!(" and {} more", days.len() - LISTED_DAYS)
+                } else {
+                    String::new()
+                };
                 format!("Source '{}' delivered nothing for {}{more}.", source.name, listed.join(", "))
             }
             Self::UnpricedTransactions { count } => {
@@ -131,7 +137,8 @@ mod tests {
     #[test]
     fn a_settlement_closes_when_nothing_stands_in_the_way() {
         let source = NamedSource { id: SourceId::NONE, name: "crash".to_owned() };
-        let nothing = Situation { quarantined: vec![(source.clone(), 0)], missing: vec![(source, Vec::new())], ..situation() };
+        let nothing =
+            Situation { quarantined: vec![(source.clone(), 0)], missing: vec![(source, Vec::new())], ..situation() };
         assert_eq!(blockers(nothing), []);
     }
 
@@ -149,7 +156,14 @@ mod tests {
             ..situation()
         });
         let codes: Vec<&str> = all.iter().map(Blocker::code).collect();
-        let expected = ["PERIOD_NOT_ENDED", "EARLIER_PERIOD_OPEN", "IMPORT_RUNNING", "QUARANTINED_RECORDS", "MISSING_DAYS", "UNPRICED_TRANSACTIONS"];
+        let expected = [
+            "PERIOD_NOT_ENDED",
+            "EARLIER_PERIOD_OPEN",
+            "IMPORT_RUNNING",
+            "QUARANTINED_RECORDS",
+            "MISSING_DAYS",
+            "UNPRICED_TRANSACTIONS",
+        ];
         assert_eq!(codes, expected);
         assert_eq!(all[3].message(), "Source 'crash' has 2 records in quarantine.");
         assert_eq!(

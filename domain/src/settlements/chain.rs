@@ -12,18 +12,13 @@
 
 use std::collections::BTreeMap;
 
+use super::State;
 use super::settlement::{Accrual, CarriedBase, Carry, Clauses, Computed, Line, LineCode, compute, overflow, shares};
 use crate::contracts::Period;
 use crate::contracts::contract::ActiveVersion;
 use crate::error::Problem;
 use crate::ids::SettlementId;
 use crate::money::{Asset, Minor, Units};
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    Open,
-    Closed,
-}
 
 /// One settlement of the chain as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +50,8 @@ pub fn chain(
     let clauses = Clauses::new(versions, asset)?;
     let mut accounts: Vec<&Account> = accounts.iter().collect();
     accounts.sort_by_key(|account| (account.period, account.id));
-    let is_late = |account: &&Account| account.state == State::Closed && account.accruals.iter().any(|accrual| accrual.late);
+    let is_late =
+        |account: &&Account| account.state == State::Closed && account.accruals.iter().any(|accrual| accrual.late);
     let first_late = accounts.iter().position(|account| is_late(&account));
     let mut chain = Vec::with_capacity(accounts.len());
     let mut carry = Carry::default();
@@ -119,7 +115,9 @@ fn correct(
             corrects: Some(account.id),
         });
     }
-    lines.sort_by_cached_key(|line| (clauses.place(line.version, class_of(line)), line.version, class_of(line).to_owned()));
+    lines.sort_by_cached_key(|line| {
+        (clauses.place(line.version, class_of(line)), line.version, class_of(line).to_owned())
+    });
     Ok((lines, now.carried))
 }
 

@@ -71,14 +71,22 @@ mod tests {
         assert_eq!(netted(&[60, -30, 40], -30, Carry), (vec![24, 0, 16], 0));
         assert_eq!(netted(&[60, -30, 40], -100, Carry), (vec![0, 0, 0], -30));
         assert_eq!(netted(&[60, -30, 40], -100, Reset), (vec![0, 0, 0], 0));
-        assert_eq!(netted(&[10, 10, 10, -1], 0, Reset), (vec![9, 10, 10, 0], 0), "a unit goes to the earlier of equals");
+        assert_eq!(
+            netted(&[10, 10, 10, -1], 0, Reset),
+            (vec![9, 10, 10, 0], 0),
+            "a unit goes to the earlier of equals"
+        );
         assert_eq!(netted(&[0, 0], -7, Carry), (vec![0, 0], -7));
     }
 
     #[test]
     fn a_partner_who_pays_keeps_the_negative_rest_on_its_classes() {
         assert_eq!(netted(&[-60, 30, -40], 0, PayableByPartner), (vec![-42, 0, -28], 0));
-        assert_eq!(netted(&[-60, 30, -40], -5, PayableByPartner), (vec![-42, 0, -28], -5), "older carry is not payable");
+        assert_eq!(
+            netted(&[-60, 30, -40], -5, PayableByPartner),
+            (vec![-42, 0, -28], -5),
+            "older carry is not payable"
+        );
         assert_eq!(netted(&[60, -30], -50, PayableByPartner), (vec![0, 0], -20));
         assert_eq!(netted(&[60, -30], -10, PayableByPartner), (vec![20, 0], 0));
     }

@@ -21,7 +21,8 @@ impl Rates {
         };
         let step = |step: &crate::contracts::contract::TierStep| {
             let up_to = step.up_to.as_deref().map(|up_to| asset.parse_units(up_to)).transpose();
-            let named = |error: MoneyError| Problem::new(Code::BadAmount, "", format!("rate class '{}': {error}", row.code));
+            let named =
+                |error: MoneyError| Problem::new(Code::BadAmount, "", format!("rate class '{}': {error}", row.code));
             Ok((up_to.map_err(named)?, step.percent))
         };
         let steps = tiers.steps.iter().map(step).collect::<Result<_, Problem>>()?;
@@ -83,8 +84,10 @@ mod tests {
 
     /// 15 % to 10k, 12 % to 50k, 10 % above.
     fn tiers(mode: &str) -> Rates {
-        let steps = json!([{ "upTo": "10000", "percent": "15" }, { "upTo": "50000", "percent": "12" }, { "percent": "10" }]);
-        let row = serde_json::from_value(json!({ "code": "a", "tiers": { "mode": mode, "steps": steps } })).expect("a row");
+        let steps =
+            json!([{ "upTo": "10000", "percent": "15" }, { "upTo": "50000", "percent": "12" }, { "percent": "10" }]);
+        let row =
+            serde_json::from_value(json!({ "code": "a", "tiers": { "mode": mode, "steps": steps } })).expect("a row");
         Rates::of(&row, &usd()).expect("rates")
     }
 

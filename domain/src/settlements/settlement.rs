@@ -233,7 +233,8 @@ fn classes<'a>(clauses: &'a Clauses<'_>, accruals: &'a [Accrual]) -> Result<Vec<
         }
         let Some((_, rates)) = clause.classes.get(code) else { continue };
         let base = base(&clause.active.terms.base, sums.iter().map(|sum| (sum.kind, sum.amount)));
-        let base = base.map_err(|error| overflow(error, &format!("version {}, rate class '{code}'", clause.active.version)))?;
+        let base =
+            base.map_err(|error| overflow(error, &format!("version {}, rate class '{code}'", clause.active.version)))?;
         classes.push(Class { clause, code, rates, base, netted: base.0 });
     }
     Ok(classes)
@@ -252,7 +253,11 @@ fn is_nothing(sums: &[&Accrual]) -> bool {
 }
 
 /// Step 3, each class by itself across the versions of the period.
-fn net_per_class(classes: &mut [Class<'_>], carried_in: &CarriedBase, last: &Clause<'_>) -> Result<CarriedBase, Problem> {
+fn net_per_class(
+    classes: &mut [Class<'_>],
+    carried_in: &CarriedBase,
+    last: &Clause<'_>,
+) -> Result<CarriedBase, Problem> {
     let mode = last.active.terms.negative.mode;
     let mut carried = carried_in.clone();
     let mut codes: Vec<&str> = classes.iter().map(|class| class.code).collect();
@@ -262,14 +267,16 @@ fn net_per_class(classes: &mut [Class<'_>], carried_in: &CarriedBase, last: &Cla
         let mut own: Vec<&mut Class<'_>> = classes.iter_mut().filter(|class| class.code == code).collect();
         let mut bases: Vec<i64> = own.iter().map(|class| class.netted).collect();
         let into = carried.get(code).copied().unwrap_or_default();
-        let left = netting::net(&mut bases, into, mode).map_err(|error| overflow(error, &format!("rate class '{code}'")))?;
+        let left =
+            netting::net(&mut bases, into, mode).map_err(|error| overflow(error, &format!("rate class '{code}'")))?;
         own.iter_mut().zip(bases).for_each(|(class, netted)| class.netted = netted);
         carried.insert(code.to_owned(), left);
     }
     // What terms with one total carried before belongs to no class.
     if let Some(common) = carried.get("").copied() {
         let mut bases: Vec<i64> = classes.iter().map(|class| class.netted).collect();
-        let left = netting::net_common(&mut bases, common, mode).map_err(|error| overflow(error, "the carried base"))?;
+        let left =
+            netting::net_common(&mut bases, common, mode).map_err(|error| overflow(error, "the carried base"))?;
         classes.iter_mut().zip(bases).for_each(|(class, netted)| class.netted = netted);
         carried.insert(String::new(), left);
     }
@@ -289,7 +296,8 @@ fn rate(asset: &Asset, classes: &[Class<'_>], lines: &mut Vec<Line>) -> Result<(
         }
         let so_far = before.entry(class.code).or_default();
         let netted = Units(class.netted);
-        let named = |error| overflow(error, &format!("version {}, rate class '{}'", class.clause.active.version, class.code));
+        let named =
+            |error| overflow(error, &format!("version {}, rate class '{}'", class.clause.active.version, class.code));
         let (share, rate) = class.rates.share(*so_far, netted).map_err(named)?;
         let amount = share.round(asset, terms.rounding).map_err(named)?;
         lines.push(class.line(LineCode::RevenueShare, netted, rate, amount));
@@ -353,11 +361,17 @@ pub fn compute(
 }
 
 impl Computed {
-    pub(super) fn of(id: SettlementId, lines: Vec<Line>, carry_out: Carry, accruals: &[Accrual]) -> Result<Self, Problem> {
+    pub(super) fn of(
+        id: SettlementId,
+        lines: Vec<Line>,
+        carry_out: Carry,
+        accruals: &[Accrual],
+    ) -> Result<Self, Problem> {
         let total = sum(lines.iter().map(|line| line.amount))?;
         let is_earned = |line: &&Line| matches!(line.code, LineCode::RevenueShare | LineCode::Correction);
         let earned = sum(lines.iter().filter(is_earned).map(|line| line.amount))?;
-        let transaction_count = accruals.iter().filter(|accrual| !accrual.late).map(|accrual| accrual.transactions).sum();
+        let transaction_count =
+            accruals.iter().filter(|accrual| !accrual.late).map(|accrual| accrual.transactions).sum();
         Ok(Self { id, lines, total, earned, carry_out, transaction_count })
     }
 }

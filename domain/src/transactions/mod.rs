@@ -1,6 +1,183 @@
-//! Transactions.
+//! Transactions: the facts everything else is computed from.
+//!
+//! [`batch`] decides, [`store`] reads and writes, [`record`] puts both into one database transaction, [`lanes`]
+//! gathers what arrives while the last one commits.
 
+pub mod batch;
+pub(crate) mod conflicts;
+mod context;
+mod lanes;
+pub mod quarantine;
+mod record;
+mod store;
+mod tables;
+mod tally;
 pub mod transaction;
 
-#[derive(Default)]
-pub struct Lanes {}
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use sea_orm::{ColumnTrait, QueryFilter, Select};
+
+use crate::caller::{Permission, Scoped};
+use crate::db::TenantTx;
+use crate::error::{Code, Error, Fault, Problem, Result};
+use crate::ids::{ContractId, QuarantineId, SourceId, TransactionId};
+use crate::page::{Page, PageRequest};
+use crate::sources;
+use crate::time::Timestamp;
+
+use batch::Form;
+use transaction::{Draft, Kind};
+
+pub use batch::{Incoming, Outcome, RecordOutcome, Submission, What};
+pub use conflicts::Model as Conflict;
+pub use lanes::Lanes;
+pub use quarantine::Model as QuarantinedRecord;
+pub use tables::Model as Transaction;
+pub use tables::unpriced::Model as Unpriced;
+pub(crate) use tally::{replace_pending_in, tally_in};
+
+/// The most transactions that one request may bring; files may be of any length.
+pub const MAX_REQUEST: usize = 1_000;
+
+#[derive(Clone, Debug, Default)]
+pub struct TransactionFilter {
+    pub source: Option<SourceId>,
+    pub kind: Option<Kind>,
+    pub external_id: Option<String>,
+    pub product: Option<String>,
+    pub occurred_from: Option<Timestamp>,
+    pub occurred_before: Option<Timestamp>,
+    /// Only what some contract should have counted and none did.
+    pub unpriced: bool,
+}
+
+impl TransactionFilter {
+    fn narrow(&self, mut q: Select<tables::Entity>) -> Select<tables::Entity> {
+        use tables::Column;
+        if let Some(source) = self.source {
+            q = q.filter(Column::SourceId.eq(source));
+        }
+        if let Some(kind) = self.kind {
+            q = q.filter(Column::Kind.eq(kind.as_str()));
+        }
+        if let Some(external_id) = &self.external_id {
+            q = q.filter(Column::ExternalId.eq(external_id));
+        }
+        if let Some(product) = &self.product {
+            q = q.filter(Column::Product.eq(product));
+        }
+        if let Some(from) = self.occurred_from {
+            q = q.filter(Column::OccurredAt.gte(from));
+        }
+        if let Some(before) = self.occurred_before {
+            q = q.filter(Column::OccurredAt.lt(before));
+        }
+        q
+    }
+}
+
+impl Scoped {
+    /// Records what a caller says happened; an outcome for each draft, in order.
+    pub async fn record_transactions(&self, source: SourceId, drafts: Vec<Draft>) -> Result<Vec<RecordOutcome>> {
+        self.require(Permission::Record(source))?;
+        if drafts.len() > MAX_REQUEST {
+            let message =
+                format!("has {} transactions; a request takes {MAX_REQUEST}, a file any number", drafts.len());
+            return Err(Problem::new(Code::BadInput, "transactions", message).into());
+        }
+        self.known_source(source).await?;
+        let mut raw = Vec::new();
+        let mut records = Vec::with_capacity(drafts.len());
+        for (number, draft) in (1..).zip(drafts) {
+            let offset = raw.len();
+            serde_json::to_writer(&mut raw, &draft).map_err(|error| Fault::Internal(error.to_string()))?;
+            let hash = crate::secrets::sha256(&raw[offset..]);
+            records.push(Incoming { number, offset, length: raw.len() - offset, hash, content: Ok(vec![draft]) });
+            raw.push(b'\n');
+        }
+        if records.is_empty() {
+            return Ok(Vec::new());
+        }
+        let raw = Arc::new(raw);
+        let submission = Submission {
+            source,
+            raw,
+            file_offset: 0,
+            form: Form::Transaction,
+            header: None,
+            records,
+            run: None,
+            resolves: None,
+        };
+        self.lanes().submit(self, submission).await
+    }
+
+    /// Queues a piece of a file. The right to do so was checked when its run began.
+    pub(crate) async fn submit(&self, submission: Submission) -> Result<Vec<RecordOutcome>> {
+        self.lanes().submit(self, submission).await
+    }
+
+    async fn known_source(&self, source: SourceId) -> Result<()> {
+        let tx = self.read().await?;
+        if sources::exists_in(&tx, source).await? { Ok(()) } else { Err(Error::NotFound("source")) }
+    }
+
+    pub async fn transactions(&self, filter: &TransactionFilter, page: PageRequest) -> Result<Page<Transaction>> {
+        self.require(Permission::Read)?;
+        Ok(Page::cut(store::page(&self.read().await?, filter, page).await?, page))
+    }
+
+    /// Also for an API key, which may look at what it recorded.
+    pub async fn transactions_by_ids(&self, ids: &[TransactionId]) -> Result<Vec<Transaction>> {
+        let mut rows = store::by_ids(&self.read().await?, ids).await?;
+        rows.retain(|row| self.caller().may(Permission::Read) || self.caller().may(Permission::Record(row.source_id)));
+        Ok(rows)
+    }
+
+    /// Why transactions are not counted, by transaction.
+    pub async fn unpriced(&self, ids: &[TransactionId]) -> Result<HashMap<TransactionId, Vec<Unpriced>>> {
+        self.require(Permission::Read)?;
+        Ok(store::unpriced_of(&self.read().await?, ids).await?)
+    }
+
+    /// The bytes of the record that a transaction came from, out of its block, whose hash is checked.
+    pub async fn raw_record(&self, transaction: &Transaction) -> Result<Vec<u8>> {
+        self.require(Permission::Read)?;
+        let block = store::block_by_id(&self.read().await?, transaction.block_id).await?;
+        let block = block.ok_or_else(|| Fault::Corrupt(format!("{} has lost its block", transaction.id)))?;
+        let corrupt = || Fault::Corrupt(format!("{} does not read back", block.id));
+        let capacity = usize::try_from(block.raw_length).map_err(|_| corrupt())?;
+        let raw = zstd::bulk::decompress(&block.body, capacity).map_err(|_| corrupt())?;
+        if crate::secrets::sha256(&raw) != block.sha256.as_slice() {
+            return Err(corrupt().into());
+        }
+        let start = usize::try_from(transaction.block_offset).map_err(|_| corrupt())?;
+        let length = usize::try_from(transaction.block_length).map_err(|_| corrupt())?;
+        Ok(raw.get(start..start + length).ok_or_else(corrupt)?.to_vec())
+    }
+}
+
+async fn submit_one(
+    scoped: &Scoped,
+    source: SourceId,
+    raw: Vec<u8>,
+    form: Form,
+    incoming: Incoming,
+    resolves: Option<QuarantineId>,
+) -> Result<RecordOutcome> {
+    let records = vec![incoming];
+    let submission =
+        Submission { source, raw: Arc::new(raw), file_offset: 0, form, header: None, records, run: None, resolves };
+    let outcomes = scoped.lanes().submit(scoped, submission).await?;
+    outcomes.into_iter().next().ok_or_else(|| Fault::Internal("a record has no outcome".into()).into())
+}
+
+pub(crate) async fn unpriced_count_in(tx: &TenantTx, contract: ContractId) -> Result<u64> {
+    Ok(store::unpriced_count(tx, contract).await?)
+}
+
+pub(crate) async fn any_in_currency(tx: &TenantTx, currency: &str) -> Result<bool> {
+    Ok(store::any_in_currency(tx, currency).await?)
+}

@@ -80,7 +80,9 @@ fn a_book_is_shared_between_threads() {
 
 #[test]
 fn a_stake_feeds_its_contract_in_its_period_and_class() {
-    let night = rows(json!([{ "code": "night", "when": "localHour >= 0 and localHour < 6", "percent": "6" }, { "code": "rest", "percent": "8" }]));
+    let night = rows(
+        json!([{ "code": "night", "when": "localHour >= 0 and localHour < 6", "percent": "6" }, { "code": "rest", "percent": "8" }]),
+    );
     let mut version = active(1, 3, night);
     version.terms.cycle.time_zone = chrono_tz::Asia::Seoul;
     let book = book(vec![version.clone()]);
@@ -104,7 +106,9 @@ fn a_stake_feeds_its_contract_in_its_period_and_class() {
 
 #[test]
 fn the_clock_of_a_condition_is_the_zones_also_when_it_moves_within_an_hour() {
-    let weekend = rows(json!([{ "code": "late", "when": "localWeekday == 'SUNDAY' and localHour == 2", "percent": "6" }, { "code": "rest", "percent": "8" }]));
+    let weekend = rows(
+        json!([{ "code": "late", "when": "localWeekday == 'SUNDAY' and localHour == 2", "percent": "6" }, { "code": "rest", "percent": "8" }]),
+    );
     let mut version = active(1, 1, weekend);
     // On Sunday, 3 October 2021 clocks in Lord Howe went from 02:00 (15:30 UTC) to 02:30.
     version.terms.cycle.time_zone = chrono_tz::Australia::Lord_Howe;
@@ -118,9 +122,19 @@ fn the_clock_of_a_condition_is_the_zones_also_when_it_moves_within_an_hour() {
 #[test]
 fn scope_and_currency_decide_whether_a_contract_covers() {
     let covered = |scope: Value, fact: &Fact| {
-        let products = vec![ProductVersion { code: "crash".into(), valid_from: at("2021-05-01T00:00:00Z"), category: Some("fast".into()) }];
+        let products = vec![ProductVersion {
+            code: "crash".into(),
+            valid_from: at("2021-05-01T00:00:00Z"),
+            category: Some("fast".into()),
+        }];
         let tags = vec!["vip".to_owned(), "old".to_owned()];
-        let players = vec![PlayerVersion { player: [7; 16], valid_from: at("2021-05-01T00:00:00Z"), segment: Some("gold".into()), tags, test: false }];
+        let players = vec![PlayerVersion {
+            player: [7; 16],
+            valid_from: at("2021-05-01T00:00:00Z"),
+            segment: Some("gold".into()),
+            tags,
+            test: false,
+        }];
         let book = Book::new(vec![active(1, 1, json!({ "scope": scope }))], products, players).expect("a book");
         !price(&book, fact).is_empty()
     };
@@ -136,7 +150,15 @@ fn scope_and_currency_decide_whether_a_contract_covers() {
         assert!(covered(scope.clone(), &may), "{scope}");
         assert_eq!(covered(scope.clone(), &april), before, "{scope} before product and player got their properties");
     }
-    for scope in [json!({ "products": ["dice"] }), json!({ "sources": [source(2)] }), json!({ "categories": ["slow"] }), json!({ "segments": ["iron"] }), json!({ "tags": ["new"] }), json!({ "regions": ["KR"] }), json!({ "channels": ["web"] })] {
+    for scope in [
+        json!({ "products": ["dice"] }),
+        json!({ "sources": [source(2)] }),
+        json!({ "categories": ["slow"] }),
+        json!({ "segments": ["iron"] }),
+        json!({ "tags": ["new"] }),
+        json!({ "regions": ["KR"] }),
+        json!({ "channels": ["web"] }),
+    ] {
         assert!(!covered(scope.clone(), &may), "{scope}");
     }
     let seen = Fact { region: Some("KR".into()), channel: Some("web".into()), ..may.clone() };
@@ -147,12 +169,16 @@ fn scope_and_currency_decide_whether_a_contract_covers() {
 #[test]
 fn one_fact_feeds_every_contract_that_covers_it_and_the_version_in_force() {
     let second = json!({ "validFrom": "2021-03-10", "rateTable": { "rows": [{ "code": "new", "percent": "7" }] } });
-    let book = book(vec![active(2, 1, json!({})), active(1, 2, second), active(1, 1, json!({ "validFrom": "2021-02-01" }))]);
+    let book =
+        book(vec![active(2, 1, json!({})), active(1, 2, second), active(1, 1, json!({ "validFrom": "2021-02-01" }))]);
     assert_eq!(short(&price(&book, &stake("2021-01-15T00:00:00Z"))), ["v1 all 2021-01-01"], "contract 1 had not begun");
     assert_eq!(short(&price(&book, &stake("2021-03-09T23:59:59Z"))), ["v1 all 2021-03-01", "v1 all 2021-03-01"]);
     assert_eq!(short(&price(&book, &stake("2021-03-10T00:00:00Z"))), ["v2 new 2021-03-01", "v1 all 2021-03-01"]);
     let doubt = vec![active(1, 1, json!({})), active(1, 2, json!({}))];
-    assert!(Book::new(doubt, Vec::new(), Vec::new()).is_err_and(|problem| problem.message.contains(&contract(1).to_string())));
+    assert!(
+        Book::new(doubt, Vec::new(), Vec::new())
+            .is_err_and(|problem| problem.message.contains(&contract(1).to_string()))
+    );
 }
 
 #[test]
@@ -179,14 +205,22 @@ fn each_attribution_takes_its_own_time() {
 fn a_change_of_attribution_counts_each_fact_once() {
     let book = book(vec![
         active(1, 1, json!({ "attribution": "OCCURRED" })),
-        active(1, 2, json!({ "validFrom": "2021-03-01", "attribution": "ROUND_CLOSED", "scope": { "segments": ["gold"] } })),
+        active(
+            1,
+            2,
+            json!({ "validFrom": "2021-03-01", "attribution": "ROUND_CLOSED", "scope": { "segments": ["gold"] } }),
+        ),
         active(2, 1, json!({ "attribution": "SETTLED" })),
         active(2, 2, json!({ "validFrom": "2021-03-01" })),
     ]);
-    let fact = Fact { round: Some("r".into()), settled_at: Some(at("2021-03-02T00:00:00Z")), ..stake("2021-02-28T00:00:00Z") };
+    let fact =
+        Fact { round: Some("r".into()), settled_at: Some(at("2021-03-02T00:00:00Z")), ..stake("2021-02-28T00:00:00Z") };
     // Version 2 of contract 1 may come to govern it, and then would not cover it: nothing is certain yet.
     assert_eq!(short(&price(&book, &fact)), ["awaits", "v1 all 2021-03-01"]);
-    assert_eq!(short(&price_closed(&book, &fact, Some(at("2021-02-28T01:00:00Z")))), ["v1 all 2021-02-01", "v1 all 2021-03-01"]);
+    assert_eq!(
+        short(&price_closed(&book, &fact, Some(at("2021-02-28T01:00:00Z")))),
+        ["v1 all 2021-02-01", "v1 all 2021-03-01"]
+    );
     assert_eq!(short(&price_closed(&book, &fact, Some(at("2021-03-01T01:00:00Z")))), ["v1 all 2021-03-01"]);
     let unrelated = Fact { round: None, ..fact };
     assert_eq!(short(&price(&book, &unrelated)), ["v1 all 2021-02-01", "v1 all 2021-03-01"]);
@@ -194,29 +228,47 @@ fn a_change_of_attribution_counts_each_fact_once() {
 
 #[test]
 fn a_condition_that_fails_is_told_and_not_guessed() {
-    let number = rows(json!([{ "code": "high", "when": "number(attributes.level) > 3", "percent": "1" }, { "code": "rest", "percent": "8" }]));
-    let nothing = rows(json!([{ "code": "a", "when": "region == 'KR' ? null : kind == 'WIN'", "percent": "1" }, { "code": "rest", "percent": "8" }]));
+    let number = rows(
+        json!([{ "code": "high", "when": "number(attributes.level) > 3", "percent": "1" }, { "code": "rest", "percent": "8" }]),
+    );
+    let nothing = rows(
+        json!([{ "code": "a", "when": "region == 'KR' ? null : kind == 'WIN'", "percent": "1" }, { "code": "rest", "percent": "8" }]),
+    );
     let book = book(vec![active(1, 1, number), active(2, 1, nothing)]);
     let fact = Fact { region: Some("KR".into()), ..stake("2021-02-01T00:00:00Z") };
     let verdicts = price(&book, &fact);
     assert_eq!(short(&verdicts), ["CONDITION_FAILED", "CONDITION_FAILED"]);
     assert!(matches!(&verdicts[0], Verdict::Failed { message, .. } if message.contains("'high'")), "{verdicts:?}");
-    let level = |level: &str| Fact { attributes: [("level".to_owned(), level.to_owned())].into(), region: None, ..fact.clone() };
+    let level = |level: &str| Fact {
+        attributes: [("level".to_owned(), level.to_owned())].into(),
+        region: None,
+        ..fact.clone()
+    };
     assert_eq!(short(&price(&book, &level("4"))), ["v1 high 2021-02-01", "v1 rest 2021-02-01"]);
     assert_eq!(short(&price(&book, &level("x")))[0], "CONDITION_FAILED");
 }
 
 #[test]
 fn rollbacks_feed_nothing_themselves_and_tests_are_known() {
-    let players = vec![PlayerVersion { player: [7; 16], valid_from: at("2021-05-01T00:00:00Z"), segment: None, tags: Vec::new(), test: true }];
-    let products = vec![ProductVersion { code: "crash".into(), valid_from: at("2021-05-01T00:00:00Z"), category: None }];
+    let players = vec![PlayerVersion {
+        player: [7; 16],
+        valid_from: at("2021-05-01T00:00:00Z"),
+        segment: None,
+        tags: Vec::new(),
+        test: true,
+    }];
+    let products =
+        vec![ProductVersion { code: "crash".into(), valid_from: at("2021-05-01T00:00:00Z"), category: None }];
     let book = Book::new(vec![active(1, 1, json!({}))], products, players).expect("a book");
     let fact = stake("2021-05-01T00:00:00Z");
     assert!(price(&book, &Fact { kind: Kind::Rollback, ..fact.clone() }).is_empty());
     let unclear = Fact { kind: Kind::Adjustment, ..fact.clone() };
     assert_eq!(short(&price(&book, &unclear)), ["NO_BASE"]);
     let clear = Fact { affects: Some(Affects::Turnover), ..unclear };
-    assert!(matches!(&price(&book, &clear)[..], [Verdict::Feeds(Feed { kind: AccrualKind::Adjustment(Affects::Turnover), units: 0, .. })]));
+    assert!(matches!(
+        &price(&book, &clear)[..],
+        [Verdict::Feeds(Feed { kind: AccrualKind::Adjustment(Affects::Turnover), units: 0, .. })]
+    ));
     assert!(book.is_test(&fact) && !book.is_test(&stake("2021-04-30T00:00:00Z")));
     assert!(book.is_test(&Fact { test: true, player: None, ..fact }));
     assert!(book.product_exists("crash") && !book.product_exists("dice"));
@@ -224,7 +276,9 @@ fn rollbacks_feed_nothing_themselves_and_tests_are_known() {
 }
 
 fn facts() -> impl Strategy<Value = Fact> {
-    let text = |values: &'static [&'static str]| prop::option::of(prop::sample::select(values)).prop_map(|text| text.map(str::to_owned));
+    let text = |values: &'static [&'static str]| {
+        prop::option::of(prop::sample::select(values)).prop_map(|text| text.map(str::to_owned))
+    };
     let when = at("2021-02-01T00:00:00Z").0..at("2021-04-30T00:00:00Z").0;
     // Values that would give the same key if they were simply put one after the other.
     let names = || text(&["", "a", "ab", "b"]);

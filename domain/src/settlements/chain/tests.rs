@@ -8,7 +8,9 @@ use crate::time::Timestamp;
 
 /// A period of the test's own calendar: one day each from 1 February 2021.
 fn period(number: usize) -> Period {
-    let day = |number: usize| Timestamp(1_612_137_600_000_000 + i64::try_from(number).expect("a small number") * 86_400_000_000);
+    let day = |number: usize| {
+        Timestamp(1_612_137_600_000_000 + i64::try_from(number).expect("a small number") * 86_400_000_000)
+    };
     Period { start: day(number), end: day(number + 1) }
 }
 
@@ -48,7 +50,8 @@ impl Books {
         let account = &mut self.accounts[event.period];
         let late = account.state == State::Closed;
         let same = |accrual: &&mut Accrual| {
-            (accrual.version, accrual.rate_class.as_str(), accrual.kind, accrual.late) == (event.version, event.class, event.kind, late)
+            (accrual.version, accrual.rate_class.as_str(), accrual.kind, accrual.late)
+                == (event.version, event.class, event.kind, late)
         };
         if let Some(accrual) = account.accruals.iter_mut().find(same) {
             accrual.amount.0 += event.amount;
@@ -67,7 +70,8 @@ impl Books {
     }
 
     fn posted(&self) -> Vec<Line> {
-        let frozen = self.accounts.iter().filter_map(|account| account.frozen.as_ref()).flat_map(|frozen| &frozen.lines);
+        let frozen =
+            self.accounts.iter().filter_map(|account| account.frozen.as_ref()).flat_map(|frozen| &frozen.lines);
         frozen.filter(|line| line.code == LineCode::Correction).cloned().collect()
     }
 
@@ -93,7 +97,8 @@ impl Books {
                     LineCode::Correction => line.corrects.expect("a correction names its settlement"),
                     _ => continue,
                 };
-                *earned.entry((settlement, line.version, line.rate_class.expect("a class"))).or_default() += line.amount.0;
+                *earned.entry((settlement, line.version, line.rate_class.expect("a class"))).or_default() +=
+                    line.amount.0;
             }
         }
         earned.retain(|_, amount| *amount != 0);
@@ -118,7 +123,10 @@ fn a_late_fact_becomes_a_correction_in_the_open_settlement_once() {
     let computed = books.chain();
     assert_eq!((computed[0].total.0, computed[0].transaction_count), (80, 1), "what is closed stands");
     let [line] = &computed[1].lines[..] else { panic!("{:?}", computed[1].lines) };
-    assert_eq!((line.code, line.corrects, line.amount, line.base), (LineCode::Correction, Some(computed[0].id), Minor(-40), Some(Units(-5_000_000))));
+    assert_eq!(
+        (line.code, line.corrects, line.amount, line.base),
+        (LineCode::Correction, Some(computed[0].id), Minor(-40), Some(Units(-5_000_000)))
+    );
     assert_eq!((computed[1].total.0, computed[1].earned.0), (-40, -40));
     // It is posted with the settlement that shows it, and not again.
     books.close_next();
@@ -184,7 +192,8 @@ fn moving_facts_to_another_version_corrects_both() {
     books.record(&event(0, AccrualKind::Stake, -1_000));
     books.accounts[0].accruals[1].transactions = -1;
     books.record(&Event { version: 2, class: "new", ..event(0, AccrualKind::Stake, 1_000) });
-    let lines: Vec<_> = books.chain()[1].lines.iter().map(|line| (line.version, line.rate_class.clone(), line.amount.0)).collect();
+    let lines: Vec<_> =
+        books.chain()[1].lines.iter().map(|line| (line.version, line.rate_class.clone(), line.amount.0)).collect();
     assert_eq!(lines, [(1, Some("all".into()), -80), (2, Some("new".into()), 100)]);
 }
 
@@ -196,7 +205,8 @@ fn contracts() -> impl Strategy<Value = Vec<ActiveVersion>> {
     let change = prop::sample::select(vec!["CONTINUE", "RESTART"]);
     let minimum = prop::sample::select(vec!["0", "50.00"]);
     let terms = (modes, levels, tiers(), change, minimum).prop_map(|(mode, level, tiers, change, minimum)| {
-        let steps = json!([{ "upTo": "100", "percent": "15" }, { "upTo": "300.5", "percent": "12" }, { "percent": "7.77" }]);
+        let steps =
+            json!([{ "upTo": "100", "percent": "15" }, { "upTo": "300.5", "percent": "12" }, { "percent": "7.77" }]);
         json!({
             "negative": { "mode": mode, "level": level }, "tiersOnChange": change, "minimumPayout": minimum,
             "rateTable": { "rows": [
@@ -214,7 +224,8 @@ fn contracts() -> impl Strategy<Value = Vec<ActiveVersion>> {
 
 fn events() -> impl Strategy<Value = Vec<Event>> {
     let class = prop::sample::select(vec!["a", "b", "c"]);
-    let kind = prop::sample::select(vec![AccrualKind::Stake, AccrualKind::Win, AccrualKind::Fee, AccrualKind::BonusWin]);
+    let kind =
+        prop::sample::select(vec![AccrualKind::Stake, AccrualKind::Win, AccrualKind::Fee, AccrualKind::BonusWin]);
     let event = (0..PERIODS, 1_i64..=2, class, kind, 0_i64..500_000_000)
         .prop_map(|(period, version, class, kind, amount)| Event { period, version, class, kind, amount });
     prop::collection::vec(event, 0..60)

@@ -77,7 +77,9 @@ fn the_kind_table() {
 #[test]
 fn negative_results_as_worked_in_the_notes() {
     let thirty = json!([{ "code": "all", "percent": "30" }]);
-    for (mode, first, second) in [("CARRY", 0, 150_000), ("RESET", 0, 450_000), ("PAYABLE_BY_PARTNER", -300_000, 450_000)] {
+    for (mode, first, second) in
+        [("CARRY", 0, 150_000), ("RESET", 0, 450_000), ("PAYABLE_BY_PARTNER", -300_000, 450_000)]
+    {
         let mut terms = negative(mode, "TOTAL");
         terms["rateTable"] = json!({ "rows": thirty });
         let versions = [active(1, 1, terms)];
@@ -135,7 +137,10 @@ fn classes_net_together_or_stand_alone() {
 
 #[test]
 fn a_carried_base_survives_a_change_of_level_and_an_idle_period() {
-    let per_class = Carry { base: [("rest".into(), Units(-1_000_000)), ("slots".into(), Units(-2_000_000))].into(), amount: Minor::ZERO };
+    let per_class = Carry {
+        base: [("rest".into(), Units(-1_000_000)), ("slots".into(), Units(-2_000_000))].into(),
+        amount: Minor::ZERO,
+    };
     let idle = settle(&two_classes("RESET", "TOTAL"), &[], &per_class);
     assert_eq!((idle.lines.len(), idle.carry_out), (0, per_class.clone()));
     let summed = settle(&two_classes("CARRY", "TOTAL"), &[ggr("rest", 100)], &per_class);
@@ -146,7 +151,11 @@ fn a_carried_base_survives_a_change_of_level_and_an_idle_period() {
 
 #[test]
 fn a_total_below_the_minimum_payout_is_carried_as_money() {
-    let versions = [active(1, 1, json!({ "minimumPayout": "1.00", "rateTable": { "rows": [{ "code": "all", "percent": "100" }] } }))];
+    let versions = [active(
+        1,
+        1,
+        json!({ "minimumPayout": "1.00", "rateTable": { "rows": [{ "code": "all", "percent": "100" }] } }),
+    )];
     let first = settle(&versions, &[ggr("all", 80)], &Carry::default());
     assert_eq!((first.total.0, first.earned.0, first.carry_out.amount.0), (0, 80, 80));
     assert_eq!(shown(&first), ["REVENUE_SHARE all 80 100 80", "CARRIED_OUT - - - -80"]);
@@ -164,17 +173,24 @@ fn a_total_below_the_minimum_payout_is_carried_as_money() {
 
 fn tiered(version: i64, valid_from: &str, mode: &str, percents: [&str; 2], change: &str) -> ActiveVersion {
     let steps = json!([{ "upTo": "10", "percent": percents[0] }, { "percent": percents[1] }]);
-    active(1, version, json!({
-        "validFrom": valid_from, "tiersOnChange": change, "negative": { "mode": "CARRY" },
-        "rateTable": { "rows": [{ "code": "all", "tiers": { "mode": mode, "steps": steps } }] },
-    }))
+    active(
+        1,
+        version,
+        json!({
+            "validFrom": valid_from, "tiersOnChange": change, "negative": { "mode": "CARRY" },
+            "rateTable": { "rows": [{ "code": "all", "tiers": { "mode": mode, "steps": steps } }] },
+        }),
+    )
 }
 
 #[test]
 fn versions_price_their_own_part_and_tiers_continue_unless_they_restart() {
     let accruals = [accrual(2, "all", AccrualKind::Stake, 1_000), accrual(1, "all", AccrualKind::Stake, 600)];
     let settled = |mode: &str, change: &str| {
-        let versions = [tiered(2, "2021-02-15", mode, ["50", "30"], change), tiered(1, "2021-01-01", mode, ["20", "10"], "CONTINUE")];
+        let versions = [
+            tiered(2, "2021-02-15", mode, ["50", "30"], change),
+            tiered(1, "2021-01-01", mode, ["20", "10"], "CONTINUE"),
+        ];
         shown(&settle(&versions, &accruals, &Carry::default()))
     };
     // 600 of version 1 are below the edge; of version 2, 400 are below and 600 above it.
@@ -183,8 +199,15 @@ fn versions_price_their_own_part_and_tiers_continue_unless_they_restart() {
     assert_eq!(settled("VOLUME", "CONTINUE"), ["REVENUE_SHARE all 600 20 120", "REVENUE_SHARE all 1000 30 300"]);
     assert_eq!(settled("VOLUME", "RESTART"), ["REVENUE_SHARE all 600 20 120", "REVENUE_SHARE all 1000 50 500"]);
     // Netting runs over both versions before any tier.
-    let versions = [tiered(1, "2021-01-01", "MARGINAL", ["20", "10"], "CONTINUE"), tiered(2, "2021-02-15", "MARGINAL", ["50", "30"], "CONTINUE")];
-    let netted = settle(&versions, &[accrual(1, "all", AccrualKind::Win, 600), accrual(2, "all", AccrualKind::Stake, 1_000)], &Carry::default());
+    let versions = [
+        tiered(1, "2021-01-01", "MARGINAL", ["20", "10"], "CONTINUE"),
+        tiered(2, "2021-02-15", "MARGINAL", ["50", "30"], "CONTINUE"),
+    ];
+    let netted = settle(
+        &versions,
+        &[accrual(1, "all", AccrualKind::Win, 600), accrual(2, "all", AccrualKind::Stake, 1_000)],
+        &Carry::default(),
+    );
     assert_eq!(netted.total.0, 200);
 }
 
@@ -196,7 +219,11 @@ fn what_cancels_out_leaves_no_line_and_what_only_nets_to_zero_does() {
     let undone = Accrual { amount: Units(-50_000), units: -1, ..ggr("all", 5) };
     assert_eq!(shown(&settle(&versions, &[ggr("all", 5), undone], &Carry::default())), ["REVENUE_SHARE all 0 8 0"]);
     let fee = accrual(1, "all", AccrualKind::Fee, 5);
-    assert_eq!(shown(&settle(&versions, &[fee], &Carry::default())), ["REVENUE_SHARE all 0 8 0"], "it moves no base, but it is there");
+    assert_eq!(
+        shown(&settle(&versions, &[fee], &Carry::default())),
+        ["REVENUE_SHARE all 0 8 0"],
+        "it moves no base, but it is there"
+    );
 }
 
 #[test]
@@ -205,7 +232,14 @@ fn an_overflow_names_the_class() {
     let asset = Asset::new("BIT", 2);
     let clauses = Clauses::new(&versions, &asset).expect("clauses");
     let huge = Accrual { amount: Units(i64::MAX), ..ggr("all", 1) };
-    let result = compute(SettlementId::NONE, FEBRUARY, &[huge.clone(), Accrual { kind: AccrualKind::Adjustment(Affects::Ggr), ..huge }], &Carry::default(), Vec::new(), &clauses);
+    let result = compute(
+        SettlementId::NONE,
+        FEBRUARY,
+        &[huge.clone(), Accrual { kind: AccrualKind::Adjustment(Affects::Ggr), ..huge }],
+        &Carry::default(),
+        Vec::new(),
+        &clauses,
+    );
     let problem = result.expect_err("an overflow");
     assert_eq!(problem.code, Code::Overflow);
     assert!(problem.message.contains("version 1, rate class 'all'"), "{problem}");

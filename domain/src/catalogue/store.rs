@@ -1,0 +1,160 @@
+//! The tables `assets`, `products`, `product_versions` and `player_versions`.
+
+use sea_orm::DbErr;
+use sea_orm::entity::prelude::*;
+use sea_orm::{QueryFilter, QueryOrder};
+
+use crate::db::{Reach, TenantTx, tenant_owned};
+use crate::ids::ProductId;
+use crate::page::PageRequest;
+use crate::paged;
+
+pub mod asset {
+    use super::*;
+    use crate::ids::TenantId;
+    use crate::time::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "assets")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub tenant_id: TenantId,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub code: String,
+        pub exponent: i64,
+        pub accounting_exponent: i64,
+        pub created_at: Timestamp,
+    }
+
+    tenant_owned!(Reach::Shared);
+}
+
+pub mod product {
+    use super::*;
+    use crate::ids::TenantId;
+    use crate::time::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "products")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub tenant_id: TenantId,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: ProductId,
+        pub code: String,
+        pub created_at: Timestamp,
+    }
+
+    tenant_owned!(Reach::Shared);
+}
+
+pub mod product_version {
+    use super::*;
+    use crate::ids::TenantId;
+    use crate::time::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "product_versions")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub tenant_id: TenantId,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub product_id: ProductId,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub valid_from: Timestamp,
+        pub name: String,
+        pub category: Option<String>,
+        pub studio: Option<String>,
+        pub theoretical_rtp: Option<String>,
+        pub volatility: Option<String>,
+        pub created_at: Timestamp,
+    }
+
+    tenant_owned!(Reach::Shared);
+}
+
+pub mod player_version {
+    use super::*;
+    use crate::ids::TenantId;
+    use crate::time::Timestamp;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "player_versions")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub tenant_id: TenantId,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub player: Vec<u8>,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub valid_from: Timestamp,
+        pub segment: Option<String>,
+        pub tags: String,
+        pub test: bool,
+        pub created_at: Timestamp,
+    }
+
+    tenant_owned!(Reach::Hidden);
+}
+
+pub async fn asset_by_code(tx: &TenantTx, code: &str) -> Result<Option<asset::Model>, DbErr> {
+    tx.one::<asset::Entity>(|q| q.filter(asset::Column::Code.eq(code))).await
+}
+
+pub async fn assets(tx: &TenantTx) -> Result<Vec<asset::Model>, DbErr> {
+    tx.all::<asset::Entity>(|q| q).await
+}
+
+pub async fn product_by_code(tx: &TenantTx, code: &str) -> Result<Option<product::Model>, DbErr> {
+    tx.one::<product::Entity>(|q| q.filter(product::Column::Code.eq(code))).await
+}
+
+pub async fn product_by_id(tx: &TenantTx, id: ProductId) -> Result<Option<product::Model>, DbErr> {
+    tx.one::<product::Entity>(|q| q.filter(product::Column::Id.eq(id))).await
+}
+
+pub async fn products(tx: &TenantTx, page: PageRequest) -> Result<Vec<product::Model>, DbErr> {
+    tx.all::<product::Entity>(|q| paged!(q, product::Column::Id, page)).await
+}
+
+pub async fn all_products(tx: &TenantTx) -> Result<Vec<product::Model>, DbErr> {
+    tx.all::<product::Entity>(|q| q).await
+}
+
+pub async fn product_versions(tx: &TenantTx, ids: &[ProductId]) -> Result<Vec<product_version::Model>, DbErr> {
+    use product_version::Column;
+    tx.all::<product_version::Entity>(|q| {
+        q.filter(Column::ProductId.is_in(ids.iter().copied()))
+            .order_by_asc(Column::ProductId)
+            .order_by_asc(Column::ValidFrom)
+    })
+    .await
+}
+
+pub async fn all_product_versions(tx: &TenantTx) -> Result<Vec<product_version::Model>, DbErr> {
+    tx.all::<product_version::Entity>(|q| q.order_by_asc(product_version::Column::ValidFrom)).await
+}
+
+/// Adds a version, or replaces the one from the same instant.
+pub async fn put_product_version(tx: &TenantTx, version: product_version::Model) -> Result<(), DbErr> {
+    use product_version::Column;
+    tx.delete::<product_version::Entity>(|q| {
+        q.filter(Column::ProductId.eq(version.product_id)).filter(Column::ValidFrom.eq(version.valid_from))
+    })
+    .await?;
+    tx.insert(product_version::ActiveModel::from(version)).await
+}
+
+/// Adds a version, or replaces the one from the same instant.
+pub async fn put_player_version(tx: &TenantTx, version: player_version::Model) -> Result<(), DbErr> {
+    use player_version::Column;
+    tx.delete::<player_version::Entity>(|q| {
+        q.filter(Column::Player.eq(version.player.clone())).filter(Column::ValidFrom.eq(version.valid_from))
+    })
+    .await?;
+    tx.insert(player_version::ActiveModel::from(version)).await
+}
+
+pub async fn player_versions(tx: &TenantTx) -> Result<Vec<player_version::Model>, DbErr> {
+    use player_version::Column;
+    tx.all::<player_version::Entity>(|q| q.order_by_asc(Column::Player).order_by_asc(Column::ValidFrom)).await
+}

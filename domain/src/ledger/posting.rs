@@ -1,0 +1,154 @@
+//! Entries of the double-entry ledger, as pure arithmetic: what a settlement posts while it accrues and when it closes.
+//!
+//! Amounts are minor units, a debit positive and a credit negative; every entry sums to zero. The partner's side is a
+//! liability, so that what we owe has a credit balance.
+
+use crate::money::{Minor, MoneyError};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AccountCode {
+    /// The tenant's own result: expense to partners, or income from them.
+    SettlementResult,
+    /// Earned by a partner in settlements that are still open.
+    Accrued,
+    /// Owed to a partner by closed settlements.
+    Payable,
+    /// Owed by a partner.
+    Receivable,
+    /// Owed to a partner, but below the minimum payout: waits for the next settlement.
+    Carried,
+}
+
+impl AccountCode {
+    pub const ALL: [Self; 5] = [Self::SettlementResult, Self::Accrued, Self::Payable, Self::Receivable, Self::Carried];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SettlementResult => "SETTLEMENT_RESULT",
+            Self::Accrued => "ACCRUED",
+            Self::Payable => "PAYABLE",
+            Self::Receivable => "RECEIVABLE",
+            Self::Carried => "CARRIED",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.as_str() == text)
+    }
+
+    /// The tenant's own accounts have no partner.
+    pub const fn is_tenants(self) -> bool {
+        matches!(self, Self::SettlementResult)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    TrueUp,
+    Close,
+}
+
+impl Reason {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TrueUp => "TRUE_UP",
+            Self::Close => "CLOSE",
+        }
+    }
+}
+
+/// One side of an entry.
+pub type Leg = (AccountCode, Minor);
+
+/// Brings what is accrued from what was posted up to what the settlement has earned by now. Nothing when it is there.
+pub fn true_up(posted: Minor, earned: Minor) -> Result<Vec<Leg>, MoneyError> {
+    let delta = earned.checked_sub(posted)?;
+    entry([(AccountCode::SettlementResult, delta), (AccountCode::Accrued, delta.checked_neg()?)])
+}
+
+/// What a settlement comes to when it closes: `earned + carried_in − carried_out = total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closing {
+    pub earned: Minor,
+    pub carried_in: Minor,
+    pub carried_out: Minor,
+    pub total: Minor,
+}
+
+/// Moves what was accrued to where it is paid from, or carried.
+pub fn close(closing: Closing) -> Result<Vec<Leg>, MoneyError> {
+    let Closing { earned, carried_in, carried_out, total } = closing;
+    let due = if total > Minor::ZERO { AccountCode::Payable } else { AccountCode::Receivable };
+    entry([
+        (AccountCode::Accrued, earned),
+        (AccountCode::Carried, carried_in.checked_sub(carried_out)?),
+        (due, total.checked_neg()?),
+    ])
+}
+
+fn entry(legs: impl IntoIterator<Item = Leg>) -> Result<Vec<Leg>, MoneyError> {
+    Ok(legs.into_iter().filter(|(_, amount)| *amount != Minor::ZERO).collect())
+}
+
+pub fn is_balanced(legs: &[Leg]) -> bool {
+    legs.iter().map(|(_, amount)| i128::from(amount.0)).sum::<i128>() == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn minor(amount: i64) -> Minor {
+        Minor(amount)
+    }
+
+    #[test]
+    fn a_payout_below_the_minimum_is_carried_and_paid_later() {
+        let first = Closing { earned: minor(80), carried_in: minor(0), carried_out: minor(80), total: minor(0) };
+        assert_eq!(close(first), Ok(vec![(AccountCode::Accrued, minor(80)), (AccountCode::Carried, minor(-80))]));
+        let second = Closing { earned: minor(50), carried_in: minor(80), carried_out: minor(0), total: minor(130) };
+        let legs = vec![
+            (AccountCode::Accrued, minor(50)),
+            (AccountCode::Carried, minor(80)),
+            (AccountCode::Payable, minor(-130)),
+        ];
+        assert_eq!(close(second), Ok(legs));
+    }
+
+    #[test]
+    fn a_negative_total_is_owed_by_the_partner() {
+        let closing = Closing { earned: minor(-300), carried_in: minor(0), carried_out: minor(0), total: minor(-300) };
+        assert_eq!(
+            close(closing),
+            Ok(vec![(AccountCode::Accrued, minor(-300)), (AccountCode::Receivable, minor(300))])
+        );
+    }
+
+    #[test]
+    fn nothing_is_posted_when_nothing_changed() {
+        assert_eq!(true_up(minor(7), minor(7)), Ok(vec![]));
+    }
+
+    proptest! {
+        #[test]
+        fn every_entry_balances_and_accruals_return_to_zero(
+            steps in prop::collection::vec(-1_000_000_i64..1_000_000, 1..20), carried_in in 0_i64..1_000, minimum in 0_i64..500_000,
+        ) {
+            let (mut posted, mut accrued) = (Minor::ZERO, 0_i64);
+            for earned in &steps {
+                let legs = true_up(posted, minor(*earned)).expect("small numbers");
+                prop_assert!(is_balanced(&legs));
+                accrued += legs.iter().filter(|(code, _)| *code == AccountCode::Accrued).map(|(_, amount)| amount.0).sum::<i64>();
+                posted = minor(*earned);
+            }
+            let due = posted.0 + carried_in;
+            let carried_out = if due > 0 && due < minimum { due } else { 0 };
+            let closing = Closing { earned: posted, carried_in: minor(carried_in), carried_out: minor(carried_out), total: minor(due - carried_out) };
+            let legs = close(closing).expect("small numbers");
+            prop_assert!(is_balanced(&legs));
+            accrued += legs.iter().filter(|(code, _)| *code == AccountCode::Accrued).map(|(_, amount)| amount.0).sum::<i64>();
+            prop_assert_eq!(accrued, 0);
+        }
+    }
+}

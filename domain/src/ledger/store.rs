@@ -1,0 +1,205 @@
+//! The tables `ledger_accounts`, `ledger_books`, `ledger_entries` and `ledger_legs`.
+
+use sea_orm::entity::prelude::*;
+use sea_orm::{DbErr, ExprTrait, QueryFilter, QueryOrder, Set};
+
+use crate::clock::Clock;
+use crate::db::{Reach, TenantTx, tenant_owned};
+use crate::ids::{AccountId, EntryId, PartnerId, SettlementId, TenantId};
+use crate::money::Minor;
+use crate::time::Timestamp;
+
+use super::posting::AccountCode;
+
+pub mod account {
+    use super::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "ledger_accounts")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub tenant_id: TenantId,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: AccountId,
+        pub code: String,
+        /// [`PartnerId::NONE`] for the tenant's own accounts.
+        pub partner_id: PartnerId,
+        pub currency: String,
+        /// Debit positive.
+        pub balance: Minor,
+    }
+
+    tenant_owned!(Reach::Partner(Column::PartnerId));
+}
+
+pub mod book {
+    use super::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "ledger_books")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub tenant_id: TenantId,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub settlement_id: SettlementId,
+        pub posted: Minor,
+        pub closed: bool,
+    }
+
+    tenant_owned!(Reach::Settlement(Column::SettlementId));
+}
+
+pub mod entry {
+    use super::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "ledger_entries")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub tenant_id: TenantId,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: EntryId,
+        pub settlement_id: SettlementId,
+        pub reason: String,
+        pub posted_at: Timestamp,
+    }
+
+    tenant_owned!(Reach::Settlement(Column::SettlementId));
+}
+
+pub mod leg {
+    use super::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "ledger_legs")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub tenant_id: TenantId,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub entry_id: EntryId,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub position: i64,
+        pub account_id: AccountId,
+        /// Debit positive.
+        pub amount: Minor,
+    }
+
+    // Reached only through an entry that the caller may see.
+    tenant_owned!(Reach::Shared);
+}
+
+pub async fn accounts(tx: &TenantTx) -> Result<Vec<account::Model>, DbErr> {
+    use account::Column;
+    tx.all::<account::Entity>(|q| {
+        q.order_by_asc(Column::Code).order_by_asc(Column::PartnerId).order_by_asc(Column::Currency)
+    })
+    .await
+}
+
+/// The account of a partner (or of the tenant) in a currency, opened when it is first needed.
+pub async fn account(
+    tx: &TenantTx,
+    clock: &Clock,
+    code: AccountCode,
+    partner: PartnerId,
+    currency: &str,
+) -> Result<AccountId, DbErr> {
+    use account::Column;
+    let known = tx
+        .one::<account::Entity>(|q| {
+            q.filter(Column::Code.eq(code.as_str()))
+                .filter(Column::PartnerId.eq(partner))
+                .filter(Column::Currency.eq(currency))
+        })
+        .await?;
+    if let Some(account) = known {
+        return Ok(account.id);
+    }
+    let id = clock.id();
+    let model = account::Model {
+        tenant_id: tx.tenant(),
+        id,
+        code: code.as_str().to_owned(),
+        partner_id: partner,
+        currency: currency.to_owned(),
+        balance: Minor::ZERO,
+    };
+    tx.insert(account::ActiveModel::from(model)).await?;
+    Ok(id)
+}
+
+pub async fn add_to(tx: &TenantTx, account: AccountId, amount: Minor) -> Result<(), DbErr> {
+    use account::Column;
+    let sum = Expr::col(Column::Balance).add(amount.0);
+    tx.update::<account::Entity>(|q| q.col_expr(Column::Balance, sum).filter(Column::Id.eq(account))).await.map(drop)
+}
+
+pub async fn book(tx: &TenantTx, settlement: SettlementId) -> Result<Option<book::Model>, DbErr> {
+    tx.one::<book::Entity>(|q| q.filter(book::Column::SettlementId.eq(settlement))).await
+}
+
+pub async fn new_book(tx: &TenantTx, settlement: SettlementId) -> Result<(), DbErr> {
+    let model = book::Model { tenant_id: tx.tenant(), settlement_id: settlement, posted: Minor::ZERO, closed: false };
+    tx.insert(book::ActiveModel::from(model)).await
+}
+
+pub async fn set_posted(tx: &TenantTx, settlement: SettlementId, posted: Minor) -> Result<(), DbErr> {
+    let change = book::ActiveModel { posted: Set(posted), ..Default::default() };
+    tx.update::<book::Entity>(|q| q.set(change).filter(book::Column::SettlementId.eq(settlement))).await.map(drop)
+}
+
+pub async fn close_book(tx: &TenantTx, settlement: SettlementId) -> Result<(), DbErr> {
+    let change = book::ActiveModel { closed: Set(true), ..Default::default() };
+    tx.update::<book::Entity>(|q| q.set(change).filter(book::Column::SettlementId.eq(settlement))).await.map(drop)
+}
+
+pub async fn insert_entry(
+    tx: &TenantTx,
+    id: EntryId,
+    settlement: SettlementId,
+    reason: &str,
+    posted_at: Timestamp,
+) -> Result<(), DbErr> {
+    let model =
+        entry::Model { tenant_id: tx.tenant(), id, settlement_id: settlement, reason: reason.to_owned(), posted_at };
+    tx.insert(entry::ActiveModel::from(model)).await
+}
+
+pub async fn insert_leg(
+    tx: &TenantTx,
+    entry: EntryId,
+    position: i64,
+    account: AccountId,
+    amount: Minor,
+) -> Result<(), DbErr> {
+    let model = leg::Model { tenant_id: tx.tenant(), entry_id: entry, position, account_id: account, amount };
+    tx.insert(leg::ActiveModel::from(model)).await
+}
+
+pub async fn entries_of(tx: &TenantTx, settlements: &[SettlementId]) -> Result<Vec<entry::Model>, DbErr> {
+    use entry::Column;
+    tx.all::<entry::Entity>(|q| {
+        q.filter(Column::SettlementId.is_in(settlements.iter().copied())).order_by_asc(Column::Id)
+    })
+    .await
+}
+
+pub async fn legs_of(tx: &TenantTx, entries: impl Iterator<Item = EntryId>) -> Result<Vec<leg::Model>, DbErr> {
+    use leg::Column;
+    tx.all::<leg::Entity>(|q| {
+        q.filter(Column::EntryId.is_in(entries)).order_by_asc(Column::EntryId).order_by_asc(Column::Position)
+    })
+    .await
+}
+
+pub async fn all_entries(tx: &TenantTx) -> Result<Vec<entry::Model>, DbErr> {
+    tx.all::<entry::Entity>(|q| q).await
+}
+
+pub async fn all_legs(tx: &TenantTx) -> Result<Vec<leg::Model>, DbErr> {
+    tx.all::<leg::Entity>(|q| q).await
+}
+
+pub async fn all_books(tx: &TenantTx) -> Result<Vec<book::Model>, DbErr> {
+    tx.all::<book::Entity>(|q| q).await
+}

@@ -1,0 +1,64 @@
+//! What a batch adds to running totals: sums per contract, version, period, rate class and kind.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use crate::contracts::{AccrualKind, Feed, Period};
+use crate::ids::{ContractId, PartnerId};
+use crate::time::Timestamp;
+
+/// A version has one currency, so the key needs none.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeltaKey {
+    pub contract: ContractId,
+    pub period_start: Timestamp,
+    pub version: i64,
+    pub class: Arc<str>,
+    pub kind: AccrualKind,
+}
+
+#[derive(Clone, Debug)]
+pub struct Delta {
+    pub partner: PartnerId,
+    pub period: Period,
+    pub currency: String,
+    /// Accounting units, wide while adding: whether the total fits is the store's question.
+    pub amount: i128,
+    pub units: i64,
+    pub transactions: i64,
+}
+
+#[derive(Default)]
+pub struct Deltas(FxHashMap<DeltaKey, Delta>);
+
+impl Deltas {
+    /// Adds what a fact feeds, or takes it out again for a rollback, which is one more fact all the same.
+    pub fn add(&mut self, feed: Feed, undoes: bool, currency: &str) {
+        let Feed { contract, partner, version, period, class, kind, amount, units } = feed;
+        let key = DeltaKey { contract, period_start: period.start, version, class, kind };
+        let delta = self.0.entry(key).or_insert_with(|| Delta {
+            partner,
+            period,
+            currency: currency.to_owned(),
+            amount: 0,
+            units: 0,
+            transactions: 0,
+        });
+        let sign = if undoes { -1 } else { 1 };
+        delta.amount += i128::from(sign) * i128::from(amount.0);
+        delta.units += sign * units;
+        delta.transactions += 1;
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// In the order in which rows are locked everywhere.
+    pub fn sorted(self) -> Vec<(DeltaKey, Delta)> {
+        let mut all: Vec<_> = self.0.into_iter().collect();
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all
+    }
+}

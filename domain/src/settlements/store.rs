@@ -1,0 +1,240 @@
+//! The tables `settlements`, `accruals` and `settlement_lines`.
+
+use sea_orm::entity::prelude::*;
+use sea_orm::{DbErr, QueryFilter, QueryOrder, QuerySelect, Value};
+
+use crate::db::bulk::Insert;
+use crate::db::{Reach, TenantTx, tenant_owned};
+use crate::ids::{ContractId, MemberId, PartnerId, SettlementId, TenantId};
+use crate::money::{Minor, Units};
+use crate::page::PageRequest;
+use crate::paged;
+use crate::time::Timestamp;
+
+use super::SettlementFilter;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "settlements")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub tenant_id: TenantId,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: SettlementId,
+    pub contract_id: ContractId,
+    pub partner_id: PartnerId,
+    pub currency: String,
+    pub period_start: Timestamp,
+    pub period_end: Timestamp,
+    pub state: String,
+    /// Frozen at the close, like the four below it.
+    pub total: Option<Minor>,
+    /// JSON object: rate class (empty for the total) to accounting units.
+    pub carried_base: Option<String>,
+    pub carried_amount: Option<Minor>,
+    pub transaction_count: Option<i64>,
+    pub closed_at: Option<Timestamp>,
+    pub closed_by: Option<MemberId>,
+    pub created_at: Timestamp,
+}
+
+tenant_owned!(Reach::Partner(Column::PartnerId));
+
+pub mod accrual {
+    use super::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "accruals")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub tenant_id: TenantId,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub settlement_id: SettlementId,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub version: i64,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub rate_class: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub kind: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub late: bool,
+        pub amount: Units,
+        pub units: i64,
+        pub transactions: i64,
+    }
+
+    tenant_owned!(Reach::Settlement(Column::SettlementId));
+}
+
+pub mod line {
+    use super::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "settlement_lines")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub tenant_id: TenantId,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub settlement_id: SettlementId,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub position: i64,
+        pub code: String,
+        pub version: i64,
+        pub rate_class: Option<String>,
+        pub base: Option<Units>,
+        pub rate: Option<String>,
+        pub amount: Minor,
+        pub corrects: Option<SettlementId>,
+    }
+
+    tenant_owned!(Reach::Settlement(Column::SettlementId));
+}
+
+pub async fn by_id(tx: &TenantTx, id: SettlementId) -> Result<Option<Model>, DbErr> {
+    tx.one::<Entity>(|q| q.filter(Column::Id.eq(id))).await
+}
+
+pub async fn by_ids(tx: &TenantTx, ids: &[SettlementId]) -> Result<Vec<Model>, DbErr> {
+    tx.all::<Entity>(|q| q.filter(Column::Id.is_in(ids.iter().copied()))).await
+}
+
+pub async fn page(tx: &TenantTx, filter: &SettlementFilter, page: PageRequest) -> Result<Vec<Model>, DbErr> {
+    tx.all::<Entity>(|mut q| {
+        if let Some(contract) = filter.contract {
+            q = q.filter(Column::ContractId.eq(contract));
+        }
+        if let Some(partner) = filter.partner {
+            q = q.filter(Column::PartnerId.eq(partner));
+        }
+        if let Some(state) = filter.state {
+            q = q.filter(Column::State.eq(state.as_str()));
+        }
+        if let Some(currency) = &filter.currency {
+            q = q.filter(Column::Currency.eq(currency));
+        }
+        paged!(q, Column::Id, page)
+    })
+    .await
+}
+
+/// Every settlement of these contracts, in the order of their periods.
+pub async fn of_contracts(tx: &TenantTx, contracts: &[ContractId]) -> Result<Vec<Model>, DbErr> {
+    tx.all::<Entity>(|q| {
+        q.filter(Column::ContractId.is_in(contracts.iter().copied()))
+            .order_by_asc(Column::ContractId)
+            .order_by_asc(Column::Currency)
+            .order_by_asc(Column::PeriodStart)
+    })
+    .await
+}
+
+pub async fn all(tx: &TenantTx) -> Result<Vec<Model>, DbErr> {
+    tx.all::<Entity>(|q| q).await
+}
+
+pub async fn insert(tx: &TenantTx, settlement: Model) -> Result<(), DbErr> {
+    tx.insert(ActiveModel::from(settlement)).await
+}
+
+pub async fn freeze(tx: &TenantTx, settlement: Model) -> Result<(), DbErr> {
+    let id = settlement.id;
+    let change = ActiveModel::from(settlement).reset_all();
+    tx.update::<Entity>(|q| q.set(change).filter(Column::Id.eq(id))).await.map(drop)
+}
+
+/// Settlements among these that facts reached after they were closed.
+pub async fn with_late_facts(tx: &TenantTx, ids: &[SettlementId]) -> Result<Vec<SettlementId>, DbErr> {
+    #[derive(sea_orm::FromQueryResult)]
+    struct Row {
+        settlement_id: SettlementId,
+    }
+    use accrual::Column as A;
+    let mut late = Vec::new();
+    for chunk in ids.chunks(5_000) {
+        let rows = tx
+            .rows::<accrual::Entity, Row>(|q| {
+                q.select_only()
+                    .column(A::SettlementId)
+                    .distinct()
+                    .filter(A::SettlementId.is_in(chunk.iter().copied()))
+                    .filter(A::Late.eq(true))
+            })
+            .await?;
+        late.extend(rows.into_iter().map(|row| row.settlement_id));
+    }
+    Ok(late)
+}
+
+pub async fn accruals(tx: &TenantTx, ids: &[SettlementId]) -> Result<Vec<accrual::Model>, DbErr> {
+    use accrual::Column as A;
+    let mut rows = Vec::new();
+    for chunk in ids.chunks(5_000) {
+        let ids = chunk.iter().copied();
+        rows.extend(tx.all::<accrual::Entity>(|q| q.filter(A::SettlementId.is_in(ids))).await?);
+    }
+    Ok(rows)
+}
+
+pub async fn lines(tx: &TenantTx, ids: &[SettlementId]) -> Result<Vec<line::Model>, DbErr> {
+    use line::Column as L;
+    let mut rows = Vec::new();
+    for chunk in ids.chunks(5_000) {
+        let ids = chunk.iter().copied();
+        rows.extend(
+            tx.all::<line::Entity>(|q| {
+                q.filter(L::SettlementId.is_in(ids)).order_by_asc(L::SettlementId).order_by_asc(L::Position)
+            })
+            .await?,
+        );
+    }
+    Ok(rows)
+}
+
+/// Correction lines of closed settlements that repair these.
+pub async fn corrections_of(tx: &TenantTx, ids: &[SettlementId]) -> Result<Vec<line::Model>, DbErr> {
+    use line::Column as L;
+    let mut rows = Vec::new();
+    for chunk in ids.chunks(5_000) {
+        let ids = chunk.iter().copied();
+        rows.extend(tx.all::<line::Entity>(|q| q.filter(L::Corrects.is_in(ids))).await?);
+    }
+    Ok(rows)
+}
+
+pub async fn insert_lines(tx: &TenantTx, lines: Vec<line::Model>) -> Result<(), DbErr> {
+    let lines: Vec<line::ActiveModel> = lines.into_iter().map(line::ActiveModel::from).collect();
+    for chunk in lines.chunks(500) {
+        tx.insert_all(chunk.to_vec()).await?;
+    }
+    Ok(())
+}
+
+/// Adds to the running totals, or begins them.
+const ACCRUALS: Insert = Insert {
+    table: "accruals",
+    columns: &["settlement_id", "version", "rate_class", "kind", "late", "amount", "units", "transactions"],
+    on_conflict: "ON CONFLICT (tenant_id, settlement_id, version, rate_class, kind, late) DO UPDATE SET \
+                  amount = accruals.amount + excluded.amount, units = accruals.units + excluded.units, \
+                  transactions = accruals.transactions + excluded.transactions",
+};
+
+pub async fn add_accruals(tx: &TenantTx, rows: Vec<accrual::Model>) -> Result<(), DbErr> {
+    let values = rows.into_iter().flat_map(|row| -> [Value; 8] {
+        [
+            row.settlement_id.into(),
+            row.version.into(),
+            row.rate_class.into(),
+            row.kind.into(),
+            row.late.into(),
+            row.amount.into(),
+            row.units.into(),
+            row.transactions.into(),
+        ]
+    });
+    tx.bulk_insert(&ACCRUALS, values.collect()).await
+}
+
+/// Forgets running totals that are about to be computed anew.
+pub async fn delete_accruals(tx: &TenantTx, settlement: SettlementId, late: bool) -> Result<(), DbErr> {
+    use accrual::Column as A;
+    tx.delete::<accrual::Entity>(|q| q.filter(A::SettlementId.eq(settlement)).filter(A::Late.eq(late))).await.map(drop)
+}

@@ -1,0 +1,116 @@
+//! The queue before the database: requests that arrive while one batch commits become the next batch.
+//!
+//! There is no timer: an idle system commits at once, a busy one commits as much as has gathered. Files have a queue
+//! of their own that takes turns with the other, so that a request waits for at most one batch of a file. One writer
+//! drains both, because an embedded database has one writing connection; a caller that goes away does not stop it.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+use crate::caller::Scoped;
+use crate::error::{Fault, Result};
+use crate::ids::TenantId;
+
+use super::batch::{RecordOutcome, Submission};
+use super::context::Context;
+use super::record;
+
+/// Records in one database transaction, unless a single submission has more.
+const BATCH_RECORDS: usize = 8_192;
+const BATCH_BYTES: usize = 8 << 20;
+
+#[derive(Default)]
+pub struct Lanes {
+    queues: Mutex<Queues>,
+    contexts: Mutex<HashMap<TenantId, Arc<Context>>>,
+}
+
+#[derive(Default)]
+struct Queues {
+    draining: bool,
+    bulk_next: bool,
+    interactive: VecDeque<Job>,
+    bulk: VecDeque<Job>,
+}
+
+pub(super) struct Job {
+    pub scoped: Scoped,
+    pub submission: Submission,
+    reply: oneshot::Sender<Result<Vec<RecordOutcome>>>,
+}
+
+impl Job {
+    pub fn answer(self, outcome: Result<Vec<RecordOutcome>>) {
+        // Nobody listens when the caller hung up; the work is done all the same.
+        let _ = self.reply.send(outcome);
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Lanes {
+    /// Queues a submission and waits until it is durable. The caller's right to it has been checked.
+    pub(super) async fn submit(&self, scoped: &Scoped, submission: Submission) -> Result<Vec<RecordOutcome>> {
+        let (reply, answer) = oneshot::channel();
+        let bulk = submission.run.is_some();
+        let job = Job { scoped: scoped.clone(), submission, reply };
+        let start = {
+            let mut queues = locked(&self.queues);
+            if bulk {
+                queues.bulk.push_back(job)
+            } else {
+                queues.interactive.push_back(job)
+            }
+            !std::mem::replace(&mut queues.draining, true)
+        };
+        if start {
+            let domain = (**scoped).clone();
+            scoped.tracker().spawn(async move {
+                while let Some(jobs) = domain.lanes().next() {
+                    record::batch(jobs).await;
+                }
+            });
+        }
+        answer.await.map_err(|_| Fault::Internal("the batch was given up".into()))?
+    }
+
+    /// The next batch: whatever waits for the tenant whose turn it is, up to the limits.
+    fn next(&self) -> Option<Vec<Job>> {
+        let mut queues = locked(&self.queues);
+        let queues = &mut *queues;
+        let bulk = queues.interactive.is_empty() || (queues.bulk_next && !queues.bulk.is_empty());
+        queues.bulk_next = !bulk;
+        let queue = if bulk { &mut queues.bulk } else { &mut queues.interactive };
+        let Some(first) = queue.pop_front() else {
+            queues.draining = false;
+            return None;
+        };
+        let tenant = first.scoped.tenant();
+        let (mut records, mut bytes) = (first.submission.records.len(), first.submission.raw.len());
+        let mut batch = vec![first];
+        let mut others = VecDeque::new();
+        while let Some(job) = queue.pop_front() {
+            let (more, longer) = (records + job.submission.records.len(), bytes + job.submission.raw.len());
+            if job.scoped.tenant() == tenant && more <= BATCH_RECORDS && longer <= BATCH_BYTES {
+                (records, bytes) = (more, longer);
+                batch.push(job);
+            } else {
+                others.push_back(job);
+            }
+        }
+        *queue = others;
+        Some(batch)
+    }
+
+    pub(super) fn context(&self, tenant: TenantId) -> Option<Arc<Context>> {
+        locked(&self.contexts).get(&tenant).cloned()
+    }
+
+    pub(super) fn keep_context(&self, tenant: TenantId, context: Arc<Context>) {
+        locked(&self.contexts).insert(tenant, context);
+    }
+}

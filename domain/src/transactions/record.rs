@@ -1,0 +1,212 @@
+//! Records a batch: one database transaction, durable before anyone is answered.
+
+use std::sync::Arc;
+
+use crate::caller::Scoped;
+use crate::clock::Clock;
+use crate::db::TenantTx;
+use crate::error::{Code, Error, Fault, Problem, Result};
+use crate::ids::{BlockId, ConflictId, QuarantineId, TransactionId};
+use crate::{catalogue, contracts, imports, settlements, sources};
+
+use super::batch::{Decision, Ids, Prepared, RecordOutcome, Submission, decide};
+use super::context::Context;
+use super::lanes::Job;
+use super::{conflicts, quarantine, store};
+use crate::contracts::Book;
+
+/// A batch of one tenant: all of it together or, where something in it cannot be written, its parts one by one, so
+/// that nobody pays for another's record.
+pub(super) async fn batch(jobs: Vec<Job>) {
+    let Some(scoped) = jobs.first().map(|job| job.scoped.clone()) else { return };
+    let submissions = jobs.iter().map(|job| job.submission.clone()).collect();
+    match attempt(&scoped, submissions).await {
+        Ok(outcomes) => jobs.into_iter().zip(outcomes).for_each(|(job, outcome)| job.answer(Ok(outcome))),
+        Err(_) if jobs.len() > 1 => {
+            for job in jobs {
+                let outcome = alone(&job.scoped, job.submission.clone()).await;
+                job.answer(outcome);
+            }
+        }
+        Err(error) if is_poison(&error) => {
+            for job in jobs {
+                let outcome = without_poison(&job.scoped, job.submission.clone()).await;
+                job.answer(outcome);
+            }
+        }
+        Err(error) => jobs.into_iter().for_each(|job| job.answer(Err(repeat(&error)))),
+    }
+}
+
+async fn alone(scoped: &Scoped, submission: Submission) -> Result<Vec<RecordOutcome>> {
+    match attempt(scoped, vec![submission.clone()]).await {
+        Ok(mut outcomes) => Ok(outcomes.pop().unwrap_or_default()),
+        Err(error) if is_poison(&error) => without_poison(scoped, submission).await,
+        Err(error) => Err(error),
+    }
+}
+
+/// Finds the records that cannot be written by halving, marks them, and records the rest.
+async fn without_poison(scoped: &Scoped, mut submission: Submission) -> Result<Vec<RecordOutcome>> {
+    let mut suspects = vec![0..submission.records.len()];
+    while let Some(range) = suspects.pop() {
+        // Each half is tried on top of the records before it: an overflow is the fault of the record that reaches it.
+        let mut trial = submission.clone();
+        trial.records.truncate(range.end);
+        let Err(error) = rehearse(scoped, trial).await else { continue };
+        if !is_poison(&error) {
+            return Err(error);
+        }
+        if range.len() == 1 {
+            submission.records[range.start].content = Err(poison(error));
+            continue;
+        }
+        let middle = range.start + range.len() / 2;
+        suspects.extend([middle..range.end, range.start..middle]);
+    }
+    let mut outcomes = attempt(scoped, vec![submission]).await?;
+    Ok(outcomes.pop().unwrap_or_default())
+}
+
+/// Whether a record is at fault rather than the machine: a sum that an amount cannot hold, a value the schema refuses.
+fn is_poison(error: &Error) -> bool {
+    match error {
+        Error::Invalid(problems) => problems.iter().any(|problem| problem.code == Code::Overflow),
+        Error::Fault(Fault::Database(error)) => {
+            let text = error.to_string();
+            text.contains("cannot store REAL value") || text.contains("constraint failed")
+        }
+        _ => false,
+    }
+}
+
+fn poison(error: Error) -> Problem {
+    match error {
+        Error::Invalid(problems) if !problems.is_empty() => problems[0].clone(),
+        _ => Problem::new(Code::Overflow, "amount", "brings a total to more than a 64-bit amount holds"),
+    }
+}
+
+/// The same failure for every caller of a batch; a database error does not clone.
+fn repeat(error: &Error) -> Error {
+    match error {
+        Error::Denied(takes) => Error::Denied(takes),
+        Error::NotFound(what) => Error::NotFound(what),
+        Error::Invalid(problems) => Error::Invalid(problems.clone()),
+        Error::Fault(fault) => Fault::Internal(fault.to_string()).into(),
+    }
+}
+
+async fn attempt(scoped: &Scoped, submissions: Vec<Submission>) -> Result<Vec<Vec<RecordOutcome>>> {
+    run(scoped, submissions, true).await
+}
+
+async fn rehearse(scoped: &Scoped, submission: Submission) -> Result<()> {
+    run(scoped, vec![submission], false).await.map(drop)
+}
+
+async fn run(scoped: &Scoped, submissions: Vec<Submission>, keep: bool) -> Result<Vec<Vec<RecordOutcome>>> {
+    scoped
+        .durable(async move |writer| {
+            let tx = writer.begin().await?;
+            let context = context_in(&writer, &tx).await?;
+            let mut prepared = checked(submissions, &context).await?;
+            let corrections = quarantine::corrections_in(&tx, &prepared.wanted).await?;
+            if !corrections.is_empty() {
+                prepared = checked(prepared.corrected(&corrections), &context).await?;
+            }
+            let mut found = store::find(&tx, &prepared.wanted, context.book.needs_rounds()).await?;
+            quarantine::find_in(&tx, &prepared.wanted, &mut found).await?;
+            let (mut decision, submissions) = computed({
+                let (context, clock) = (context.clone(), writer.clock().clone());
+                move || decide(prepared, &found, &context, &clock)
+            })
+            .await?;
+            write(&writer, &tx, &context, &mut decision, &submissions).await?;
+            if keep {
+                tx.commit().await?
+            } else {
+                tx.rollback().await?
+            }
+            Ok(decision.outcomes)
+        })
+        .await
+}
+
+async fn checked(submissions: Vec<Submission>, context: &Arc<Context>) -> Result<Prepared> {
+    let context = context.clone();
+    computed(move || Prepared::check(submissions, &context)).await
+}
+
+/// Work that computes for milliseconds goes to the pool for such work; the event loop stays free.
+pub(super) async fn computed<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Fault::Internal(error.to_string()).into())
+}
+
+async fn write(
+    scoped: &Scoped,
+    tx: &TenantTx,
+    context: &Context,
+    decision: &mut Decision,
+    submissions: &[Submission],
+) -> Result<()> {
+    let now = scoped.clock().now();
+    store::write(tx, decision, submissions, now).await?;
+    store::find_conflicting(tx, decision).await?;
+    conflicts::write_in(tx, &decision.conflicts, now).await?;
+    quarantine::write_in(tx, decision, submissions, now).await?;
+    let days = decision.facts.iter().map(|new| (new.fact.source, context.day(new.fact.source, new.fact.occurred_at)));
+    sources::count_days_in(tx, days).await?;
+    settlements::accrue_in(tx, scoped.clock(), std::mem::take(&mut decision.deltas)).await?;
+    for (submission, outcomes) in submissions.iter().zip(&decision.outcomes) {
+        if let Some(run) = submission.run {
+            imports::advance_in(tx, run, submission, outcomes, now).await?;
+        }
+        if let Some(id) = submission.resolves {
+            quarantine::resolve_in(tx, scoped.caller(), id, submission, outcomes, now).await?;
+        }
+    }
+    Ok(())
+}
+
+/// What this tenant's records are checked and priced with, as of this transaction.
+async fn context_in(scoped: &Scoped, tx: &TenantTx) -> Result<Arc<Context>> {
+    let epoch = tx.epoch().await?;
+    if let Some(context) = scoped.lanes().context(tx.tenant())
+        && context.epoch == epoch
+    {
+        return Ok(context);
+    }
+    let context = Arc::new(load_context_in(scoped, tx).await?);
+    scoped.lanes().keep_context(tx.tenant(), context.clone());
+    Ok(context)
+}
+
+/// The same, read anew and not kept: a change that is not committed yet may see its own epoch.
+pub(super) async fn load_context_in(scoped: &Scoped, tx: &TenantTx) -> Result<Context> {
+    let (products, players) = catalogue::for_pricing_in(tx).await?;
+    let versions = contracts::active_versions_in(tx).await?;
+    let book = Book::new(versions, products, players).map_err(|problem| Fault::Corrupt(problem.to_string()))?;
+    Ok(Context {
+        epoch: tx.epoch().await?,
+        book,
+        assets: catalogue::assets_in(tx).await?,
+        pseudonyms: scoped.pseudonyms().await?,
+        zones: sources::zones_in(tx).await?,
+    })
+}
+
+impl Ids for Clock {
+    fn transaction(&self) -> TransactionId {
+        self.id()
+    }
+    fn block(&self) -> BlockId {
+        self.id()
+    }
+    fn quarantine(&self) -> QuarantineId {
+        self.id()
+    }
+    fn conflict(&self) -> ConflictId {
+        self.id()
+    }
+}

@@ -1,0 +1,4 @@
+//! The core on a real database, through its public face. One binary, because linking it is what takes time.
+
+mod access;
+mod support;

@@ -1,0 +1,188 @@
+//! What every test here starts from: [`TestApp`], a core on a migrated database of its own with a clock that stands
+//! until it is moved, and [`TestTenant`], a tenant in it.
+
+// Each module takes what it needs.
+#![allow(dead_code)]
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use domain::clock::Clock;
+use domain::db::{Db, DbLock};
+use domain::ids::{MemberId, PartnerId, SourceId, TenantId};
+use domain::secrets::{MasterKey, Secret};
+use domain::tenants::{NewTenant, SignedIn, Tenant};
+use domain::time::{MICROS_PER_SECOND, Timestamp};
+use domain::{Code, Domain, Error, Role, Scoped};
+use sqlx::Row;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
+
+pub const PASSWORD: &str = "correct staple battery";
+pub const OTHER_PASSWORD: &str = "another staple battery";
+/// When every test begins.
+pub const START: &str = "2024-03-01T09:00:00Z";
+
+pub const MASTER_KEY: [u8; 32] = [7; 32];
+
+static COUNTER: AtomicU64 = AtomicU64::new(0);
+
+pub struct TestApp {
+    pub domain: Domain,
+    pub clock: Clock,
+    pub folder: PathBuf,
+    raw: SqlitePool,
+}
+
+impl TestApp {
+    pub async fn new() -> Self {
+        Self::open(new_folder(), Clock::set_to(at(START)), MASTER_KEY).await
+    }
+
+    /// Another core on a copy of the files as they are now: what a process finds that starts after this one died.
+    pub async fn reopened(&self, master_key: [u8; 32]) -> Self {
+        let folder = new_folder();
+        std::fs::create_dir_all(&folder).expect("a folder");
+        for name in ["saldo.db", "saldo.db-wal"] {
+            if self.folder.join(name).exists() {
+                std::fs::copy(self.folder.join(name), folder.join(name)).expect("a copy");
+            }
+        }
+        Self::open(folder, self.clock.clone(), master_key).await
+    }
+
+    async fn open(folder: PathBuf, clock: Clock, master_key: [u8; 32]) -> Self {
+        let file = folder.join("saldo.db");
+        let url = format!("sqlite://{}", file.display());
+        let lock = DbLock::take(&url, "test").expect("the database is ours");
+        migrations::up(&url).await.expect("the schema");
+        let db = Db::open(lock).await.expect("the database opens");
+        let domain = Domain::new(db, clock.clone(), MasterKey::from_bytes(master_key));
+        let options = SqliteConnectOptions::new().filename(file).foreign_keys(true);
+        let raw = SqlitePoolOptions::new().max_connections(1).connect_lazy_with(options);
+        Self { domain, clock, folder, raw }
+    }
+
+    /// Moves the clock on.
+    pub fn pass_seconds(&self, seconds: i64) {
+        self.clock.move_to(self.clock.now().plus(seconds * MICROS_PER_SECOND));
+    }
+
+    /// A tenant whose administrator is `ada@<slug>.test` with [`PASSWORD`].
+    pub async fn tenant(&self, slug: &str) -> TestTenant {
+        let created = self
+            .domain
+            .create_tenant(NewTenant {
+                slug: slug.to_owned(),
+                name: format!("{slug} Ltd"),
+                admin_email: format!("ada@{slug}.test"),
+                admin_name: Some("Ada".to_owned()),
+                admin_password: Some(Secret::new(PASSWORD)),
+            })
+            .await
+            .expect("a tenant");
+        let operator = self.domain.for_caller(self.domain.operator(slug).await.expect("its operator"));
+        let signed_in = self.sign_in(slug, &format!("ada@{slug}.test")).await;
+        let admin = self.bearer(signed_in.access_token.expose()).await;
+        TestTenant { tenant: created.tenant, admin_id: created.admin.id, admin, operator }
+    }
+
+    pub async fn sign_in(&self, slug: &str, email: &str) -> SignedIn {
+        self.domain.sign_in(slug, email, PASSWORD).await.expect("the password is right")
+    }
+
+    /// The core as the holder of this token sees it.
+    pub async fn bearer(&self, token: &str) -> Scoped {
+        self.domain.for_caller(self.domain.authenticate(token).await.expect("a good token"))
+    }
+
+    /// Runs SQL past the core: to arrange what no service makes, or to do damage.
+    pub async fn execute(&self, sql: &str) {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&self.raw).await.expect("the statement runs");
+    }
+
+    /// One integer out of SQL that goes past the core.
+    pub async fn number(&self, sql: &str) -> i64 {
+        let row = sqlx::query(sqlx::AssertSqlSafe(sql.to_owned())).fetch_one(&self.raw).await.expect("one row");
+        row.get(0)
+    }
+}
+
+fn new_folder() -> PathBuf {
+    let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+    let folder = std::env::temp_dir().join(format!("saldo-it-{}-{number}", std::process::id()));
+    std::fs::remove_dir_all(&folder).ok();
+    folder
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.folder).ok();
+    }
+}
+
+pub struct TestTenant {
+    pub tenant: Tenant,
+    pub admin_id: MemberId,
+    /// Its first administrator, signed in.
+    pub admin: Scoped,
+    pub operator: Scoped,
+}
+
+impl TestTenant {
+    pub fn id(&self) -> TenantId {
+        self.tenant.id
+    }
+
+    /// A member with this role (and this partner's user, where one is given), signed in.
+    pub async fn member(&self, app: &TestApp, email: &str, role: Role, partner: Option<PartnerId>) -> Scoped {
+        let invited = self.admin.invite_member(email, email, role, partner).await.expect("an invitation");
+        app.domain.accept_token(invited.token.token.expose(), PASSWORD).await.expect("a member");
+        app.bearer(app.sign_in(&self.tenant.slug, email).await.access_token.expose()).await
+    }
+
+    /// A partner with one source, put there without their services: for tests of what lies below those.
+    pub async fn bare_partner_and_source(&self, app: &TestApp, name: &str) -> (PartnerId, SourceId) {
+        let (partner, source): (PartnerId, SourceId) = (app.clock.id(), app.clock.id());
+        let (tenant, now) = (hex(self.id().0), app.clock.now().0);
+        let (partner_hex, source_hex) = (hex(partner.0), hex(source.0));
+        app.execute(&format!(
+            "INSERT INTO partners (tenant_id, id, reference, name, created_at) VALUES ({tenant}, {partner_hex}, '{name}', '{name}', {now});
+             INSERT INTO sources (tenant_id, id, partner_id, name, mapping_version, created_at)
+             VALUES ({tenant}, {source_hex}, {partner_hex}, '{name}', 1, {now});"
+        ))
+        .await;
+        (partner, source)
+    }
+}
+
+/// An id as SQLite writes it.
+pub fn hex(id: uuid::Uuid) -> String {
+    format!("x'{}'", id.simple())
+}
+
+pub fn at(text: &str) -> Timestamp {
+    Timestamp::parse_rfc3339(text).expect("a time")
+}
+
+/// The codes and paths of an invalid request: `["WEAK_PASSWORD password"]`.
+pub fn problems<T: std::fmt::Debug>(result: Result<T, Error>) -> Vec<String> {
+    match result {
+        Err(Error::Invalid(problems)) => problems
+            .iter()
+            .map(|problem| format!("{} {}", problem.code.as_str(), problem.path).trim().to_owned())
+            .collect(),
+        other => panic!("not an invalid request: {other:?}"),
+    }
+}
+
+pub fn has_code<T: std::fmt::Debug>(result: Result<T, Error>, code: Code) -> bool {
+    problems(result).iter().any(|problem| problem.split(' ').next() == Some(code.as_str()))
+}
+
+pub fn is_denied<T>(result: Result<T, Error>) -> bool {
+    matches!(result, Err(Error::Denied(_)))
+}
+
+pub fn is_not_found<T>(result: Result<T, Error>) -> bool {
+    matches!(result, Err(Error::NotFound(_)))
+}
