@@ -58,7 +58,8 @@ pub fn check(new: &ActiveVersion, own: &[ActiveVersion]) -> Vec<Problem> {
         before.map(|before| (*before, new, "validFrom")).into_iter().chain(after.map(|after| (new, *after, "cycle")));
     for (old, next, path) in changes {
         let (a, b, at) = (&old.terms.cycle, &next.terms.cycle, next.valid_from);
-        if !same(a, b) && !(a.is_boundary(at) && b.is_boundary(at)) {
+        let on_both = a.is_boundary(at) && b.is_boundary(at);
+        if !same(a, b) && !on_both {
             let message = format!(
                 "version {} changes the cycle on {}, which must be the beginning of a period of version {} and of its own",
                 next.version, next.terms.valid_from, old.version

@@ -58,7 +58,7 @@ pub fn chain(
             && (account.accruals.iter().any(|accrual| accrual.late)
                 || posted.iter().any(|line| line.corrects == Some(account.id)))
     };
-    let first_late = accounts.iter().position(|account| is_touched(&account));
+    let first_late = accounts.iter().position(is_touched);
     let mut chain = Vec::with_capacity(accounts.len());
     let mut carry = Carry::default();
     let mut due = Vec::new();
