@@ -76,7 +76,7 @@ async fn chains_in(tx: &TenantTx, contracts: &[ContractId]) -> Result<Vec<(Settl
     let settlements = store::of_contracts(tx, contracts).await?;
     let closed: Vec<SettlementId> =
         settlements.iter().filter(|row| row.state == State::Closed.as_str()).map(|row| row.id).collect();
-    let late: HashSet<SettlementId> = store::with_late_facts(tx, &closed).await?.into_iter().collect();
+    let late: HashSet<SettlementId> = store::touched_late(tx, &closed).await?.into_iter().collect();
     let chains = suffixes(settlements, &late);
     let ids: Vec<SettlementId> = chains.iter().flatten().map(|row| row.id).collect();
     let mut accruals: HashMap<SettlementId, Vec<Accrual>> = HashMap::new();

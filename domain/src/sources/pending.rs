@@ -19,12 +19,6 @@ impl crate::Scoped {
     pub async fn sources_by_ids(&self, _i: &[SourceId]) -> Result<Vec<Source>> {
         Ok(vec![])
     }
-    pub async fn contracts_by_ids(&self, _i: &[ContractId]) -> Result<Vec<crate::contracts::Contract>> {
-        Ok(vec![])
-    }
-    pub async fn contract_versions(&self, _i: &[ContractId]) -> Result<Vec<crate::contracts::ContractVersion>> {
-        Ok(vec![])
-    }
 }
 impl CompiledMapping {
     pub fn encode(&self, _t: &str) -> Result<Vec<u8>, Problem> {
