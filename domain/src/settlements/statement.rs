@@ -10,7 +10,7 @@ use crate::error::{Error, Fault, Result};
 use crate::ids::{ContractId, SettlementId};
 use crate::money::{Asset, Minor, Rate, Units};
 
-use super::chain::{self, Account, Frozen, chain};
+use super::chain::{Account, Frozen, chain};
 use super::settlement::{Accrual, CarriedBase, Carry, Line, LineCode};
 use super::{Settlement, State, store};
 
@@ -146,7 +146,7 @@ fn account_of(row: &Settlement, accruals: Option<Vec<Accrual>>, lines: Option<Ve
     Ok(Account {
         id: row.id,
         period: Period { start: row.period_start, end: row.period_end },
-        state: if open { chain::State::Open } else { chain::State::Closed },
+        state: if open { State::Open } else { State::Closed },
         accruals: accruals.unwrap_or_default(),
         frozen,
     })
