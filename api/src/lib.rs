@@ -1,1 +1,7 @@
+//! The outside of Saldo: HTTP, GraphQL and the command line. It translates, and decides nothing.
 
+pub mod cli;
+pub mod config;
+pub mod graphql;
+pub mod http;
+mod serve;

@@ -14,7 +14,9 @@ use crate::ids::ProductId;
 use crate::money::{Asset, MAX_ACCOUNTING_EXPONENT};
 use crate::page::{Page, PageRequest};
 use crate::partners::text;
+use crate::settlements;
 use crate::time::Timestamp;
+use crate::transactions;
 use crate::transactions::transaction::Player;
 
 pub use store::asset::Model as AssetRow;
@@ -38,7 +40,7 @@ pub struct ProductFacts {
     pub theoretical_rtp: Option<String>,
     /// Standard deviation of the payout per unit stake.
     pub volatility: Option<String>,
-    /// From the beginning of time when absent.
+    /// For a new product from the beginning, for a change from now on when absent.
     pub valid_from: Option<Timestamp>,
 }
 
@@ -48,6 +50,7 @@ pub struct PlayerFacts {
     pub tags: Vec<String>,
     /// Transactions of test players are recorded and never settled.
     pub test: bool,
+    /// Now when absent.
     pub valid_from: Option<Timestamp>,
 }
 
@@ -63,6 +66,11 @@ impl Scoped {
             if store::asset_by_code(&tx, &asset.code).await?.is_some() {
                 let message = format!("the asset '{}' is there already", asset.code);
                 return Err(Problem::new(Code::AlreadyExists, "code", message).into());
+            }
+            if transactions::any_in_currency(&tx, &asset.code).await? {
+                let message =
+                    format!("there are transactions in {} already, whose digits cannot change any more", asset.code);
+                return Err(Problem::new(Code::WrongState, "code", message).into());
             }
             tx.insert(store::asset::ActiveModel {
                 code: Set(asset.code.clone()),
@@ -91,7 +99,7 @@ impl Scoped {
         asset_in(&self.read().await?, code).await
     }
 
-    pub async fn create_product(&self, code: &str, facts: ProductFacts) -> Result<(Product, ProductVersion)> {
+    pub async fn create_product(&self, code: &str, facts: ProductFacts) -> Result<Product> {
         self.require(Permission::Configure)?;
         let code = text("code", code, 100)?;
         let version = checked_product(facts)?;
@@ -113,14 +121,15 @@ impl Scoped {
             tx.insert(store::product_version::ActiveModel::from(version.clone())).await?;
             tx.bump_epoch().await?;
             tx.commit().await?;
-            Ok((product, version))
+            Ok(product)
         })
         .await
     }
 
     /// Adds what is true of a product from a date on. What held before stays as it was.
-    pub async fn change_product(&self, id: ProductId, facts: ProductFacts) -> Result<(Product, ProductVersion)> {
+    pub async fn change_product(&self, id: ProductId, mut facts: ProductFacts) -> Result<Product> {
         self.require(Permission::Configure)?;
+        facts.valid_from.get_or_insert_with(|| self.clock().now());
         let version = checked_product(facts)?;
         self.durable(async move |writer| {
             let tx = writer.begin().await?;
@@ -131,10 +140,11 @@ impl Scoped {
                 created_at: writer.clock().now(),
                 ..version
             };
-            store::put_product_version(&tx, version.clone()).await?;
+            store::put_product_version(&tx, version).await?;
             tx.bump_epoch().await?;
+            settlements::reprice_in(&writer, &tx, None).await?;
             tx.commit().await?;
-            Ok((product, version))
+            Ok(product)
         })
         .await
     }
@@ -169,7 +179,7 @@ impl Scoped {
             let version = PlayerVersion {
                 tenant_id: tx.tenant(),
                 player: player.to_vec(),
-                valid_from: facts.valid_from.unwrap_or(ALWAYS),
+                valid_from: facts.valid_from.unwrap_or_else(|| writer.clock().now()),
                 segment,
                 tags,
                 test: facts.test,
@@ -177,6 +187,7 @@ impl Scoped {
             };
             store::put_player_version(&tx, version.clone()).await?;
             tx.bump_epoch().await?;
+            settlements::reprice_in(&writer, &tx, None).await?;
             tx.commit().await?;
             Ok(version)
         })

@@ -198,6 +198,12 @@ pub(crate) async fn active_versions_in(tx: &TenantTx) -> Result<Vec<ActiveVersio
     store::active(tx, None).await
 }
 
+/// The active versions of these contracts, in the same order.
+pub(crate) async fn active_versions_of_in(tx: &TenantTx, contracts: &[ContractId]) -> Result<Vec<ActiveVersion>> {
+    let contracts = store::by_ids(tx, contracts).await?;
+    store::active_of(tx, contracts).await
+}
+
 async fn version_in(tx: &TenantTx, id: ContractId, version: i64) -> Result<(Contract, ContractVersion)> {
     let contract = store::by_id(tx, id).await?.ok_or(Error::NotFound("contract"))?;
     let row = store::version(tx, id, version).await?.ok_or(Error::NotFound("contract version"))?;

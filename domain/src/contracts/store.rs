@@ -1,5 +1,7 @@
 //! The tables `contracts` and `contract_versions`.
 
+use std::collections::BTreeMap;
+
 use sea_orm::entity::prelude::*;
 use sea_orm::{ActiveValue::Set, DbErr, QueryFilter, QueryOrder};
 
@@ -141,16 +143,30 @@ pub async fn active(tx: &TenantTx, partner: Option<PartnerId>) -> crate::error::
             None => q,
         })
         .await?;
-    let partners: std::collections::HashMap<ContractId, PartnerId> =
+    active_of(tx, contracts).await
+}
+
+/// Contracts asked for in one query, well below what a statement takes.
+const CHUNK: usize = 5_000;
+
+pub async fn active_of(tx: &TenantTx, contracts: Vec<Model>) -> crate::error::Result<Vec<ActiveVersion>> {
+    let partners: BTreeMap<ContractId, PartnerId> =
         contracts.into_iter().map(|contract| (contract.id, contract.partner_id)).collect();
-    let state = VersionState::Active.as_str();
-    let rows = tx
-        .all::<version::Entity>(|q| q.filter(V::State.eq(state)).order_by_asc(V::ContractId).order_by_asc(V::ValidFrom))
-        .await?;
-    let mut active = Vec::with_capacity(rows.len());
-    for row in rows {
-        let Some(partner) = partners.get(&row.contract_id).copied() else { continue };
-        active.push(ContractVersion::try_from(row)?.active(partner));
+    let ids: Vec<ContractId> = partners.keys().copied().collect();
+    let mut active = Vec::new();
+    for chunk in ids.chunks(CHUNK) {
+        let rows = tx
+            .all::<version::Entity>(|q| {
+                q.filter(V::State.eq(VersionState::Active.as_str()))
+                    .filter(V::ContractId.is_in(chunk.iter().copied()))
+                    .order_by_asc(V::ContractId)
+                    .order_by_asc(V::ValidFrom)
+            })
+            .await?;
+        for row in rows {
+            let Some(partner) = partners.get(&row.contract_id).copied() else { continue };
+            active.push(ContractVersion::try_from(row)?.active(partner));
+        }
     }
     Ok(active)
 }

@@ -174,7 +174,8 @@ impl Db {
     }
 
     pub async fn close(&self) {
-        for pool in [&self.writer, &self.readers] {
+        // The writer last: whoever closes last folds the log into the file, and readers may not write.
+        for pool in [&self.readers, &self.writer] {
             if let Err(error) = pool.clone().close().await {
                 tracing::warn!(%error, "a connection pool did not close cleanly");
             }

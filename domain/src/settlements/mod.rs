@@ -4,19 +4,28 @@ mod accrual;
 mod accrue;
 pub mod blockers;
 pub mod chain;
+mod check;
+mod close;
 mod netting;
 mod rates;
 pub mod settlement;
+mod statement;
 mod store;
 
-use crate::caller::Scoped;
+use std::collections::HashMap;
+
+use crate::caller::{Permission, Scoped};
 use crate::db::TenantTx;
 use crate::error::Result;
-use crate::ids::{ContractId, PartnerId};
+use crate::ids::{ContractId, PartnerId, SettlementId};
+use crate::ledger;
+use crate::page::{Page, PageRequest};
 use crate::transactions;
 
 pub(crate) use accrual::Deltas;
 pub(crate) use accrue::accrue_in;
+pub use check::BooksCheck;
+pub use statement::{Statement, carried_base};
 pub use store::Model as Settlement;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,6 +55,44 @@ pub struct SettlementFilter {
     pub partner: Option<PartnerId>,
     pub state: Option<State>,
     pub currency: Option<String>,
+}
+
+impl Scoped {
+    pub async fn settlements(&self, filter: &SettlementFilter, page: PageRequest) -> Result<Page<Settlement>> {
+        self.require(Permission::Read)?;
+        Ok(Page::cut(store::page(&self.read().await?, filter, page).await?, page))
+    }
+
+    pub async fn settlements_by_ids(&self, ids: &[SettlementId]) -> Result<Vec<Settlement>> {
+        self.require(Permission::Read)?;
+        Ok(store::by_ids(&self.read().await?, ids).await?)
+    }
+
+    /// What these settlements come to as of now: lines, totals, what they carry.
+    pub async fn statements(&self, ids: &[SettlementId]) -> Result<HashMap<SettlementId, Statement>> {
+        self.require(Permission::Read)?;
+        let tx = self.read().await?;
+        let settlements = store::by_ids(&tx, ids).await?;
+        statement::statements_in(&tx, &settlements).await
+    }
+
+    /// Brings the ledger up to what open settlements have earned by now.
+    pub(crate) async fn true_up(&self) -> Result<()> {
+        self.durable(async move |writer| {
+            let tx = writer.begin().await?;
+            let open = store::open(&tx).await?;
+            let statements = statement::statements_in(&tx, &open).await?;
+            for row in &open {
+                if let Some(statement) = statements.get(&row.id) {
+                    let book = ledger::Book { settlement: row.id, partner: row.partner_id, currency: &row.currency };
+                    ledger::true_up_in(&tx, writer.clock(), &book, statement.earned).await?;
+                }
+            }
+            tx.commit().await?;
+            Ok(())
+        })
+        .await
+    }
 }
 
 /// Counts all facts anew after terms, products or players changed for times that already have some.

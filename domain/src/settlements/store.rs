@@ -127,6 +127,10 @@ pub async fn of_contracts(tx: &TenantTx, contracts: &[ContractId]) -> Result<Vec
     .await
 }
 
+pub async fn open(tx: &TenantTx) -> Result<Vec<Model>, DbErr> {
+    tx.all::<Entity>(|q| q.filter(Column::State.eq(super::State::Open.as_str()))).await
+}
+
 pub async fn all(tx: &TenantTx) -> Result<Vec<Model>, DbErr> {
     tx.all::<Entity>(|q| q).await
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::contracts::{Book, Pricer, Verdict};
 use crate::error::{Code, Problem};
 use crate::ids::{BlockId, ConflictId, ContractId, ImportRunId, QuarantineId, SourceId, TransactionId};
+use crate::imports::Piece;
 use crate::settlements::Deltas;
 use crate::time::Timestamp;
 
@@ -29,7 +30,8 @@ pub struct Submission {
     /// The columns that the records were read with, for those that end in quarantine.
     pub header: Option<Arc<Vec<String>>>,
     pub records: Vec<Incoming>,
-    pub run: Option<ImportRunId>,
+    /// The piece of a file that it is.
+    pub piece: Option<Piece>,
     /// The quarantined record that this one replaces.
     pub resolves: Option<QuarantineId>,
 }
@@ -59,9 +61,23 @@ pub struct Incoming {
     /// Where its bytes are in [`Submission::raw`].
     pub offset: usize,
     pub length: usize,
-    /// SHA-256 of all its bytes, also of those that were too many to keep.
-    pub hash: [u8; 32],
+    /// SHA-256 of all its bytes, also of those that were too many to keep; computed when asked for where absent.
+    pub hash: Option<[u8; 32]>,
     pub content: Result<Vec<Draft>, Problem>,
+}
+
+impl Submission {
+    pub fn run(&self) -> Option<ImportRunId> {
+        self.piece.map(|piece| piece.run)
+    }
+
+    pub fn hash_of(&self, record: &Incoming) -> [u8; 32] {
+        record.hash.unwrap_or_else(|| crate::secrets::sha256(self.bytes_of(record)))
+    }
+
+    pub fn bytes_of(&self, record: &Incoming) -> &[u8] {
+        self.raw.get(record.offset..record.offset + record.length).unwrap_or_default()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,7 +172,7 @@ impl Prepared {
             for (record, incoming) in records.iter().zip(&submission.records) {
                 match record {
                     Ok(facts) => facts.iter().for_each(|checked| wanted.add(&checked.fact, by_rounds)),
-                    Err(_) => wanted.broken.entry(submission.source).or_default().push(incoming.hash),
+                    Err(_) => wanted.broken.entry(submission.source).or_default().push(submission.hash_of(incoming)),
                 }
             }
             checked.push(records);
@@ -168,9 +184,10 @@ impl Prepared {
     pub fn corrected(self, corrections: &HashMap<(SourceId, [u8; 32]), Vec<Draft>>) -> Vec<Submission> {
         let mut submissions = self.submissions;
         for (submission, checked) in submissions.iter_mut().zip(&self.checked) {
-            for (record, _) in submission.records.iter_mut().zip(checked).filter(|(_, checked)| checked.is_err()) {
-                if let Some(drafts) = corrections.get(&(submission.source, record.hash)) {
-                    record.content = Ok(drafts.clone());
+            for (index, _) in checked.iter().enumerate().filter(|(_, checked)| checked.is_err()) {
+                let hash = submission.hash_of(&submission.records[index]);
+                if let Some(drafts) = corrections.get(&(submission.source, hash)) {
+                    submission.records[index].content = Ok(drafts.clone());
                 }
             }
         }
@@ -360,11 +377,11 @@ impl Deciding<'_> {
             return RecordOutcome::Ignored;
         }
         let at = At { block, offset: incoming.offset, length: incoming.length };
-        RecordOutcome::Taken(facts.into_iter().map(|checked| self.take(checked, at, submission.run)).collect())
+        RecordOutcome::Taken(facts.into_iter().map(|checked| self.take(checked, at, submission.run())).collect())
     }
 
     fn quarantine(&mut self, number: usize, submission: &Submission, index: usize, problem: Problem) -> RecordOutcome {
-        let key = (submission.source, submission.records[index].hash);
+        let key = (submission.source, submission.hash_of(&submission.records[index]));
         let known = self.found.broken.get(&key).copied();
         if let Some((_, State::Dismissed)) = known.filter(|_| submission.resolves.is_none()) {
             return RecordOutcome::Ignored;

@@ -56,7 +56,7 @@ impl Lanes {
     /// Queues a submission and waits until it is durable. The caller's right to it has been checked.
     pub(super) async fn submit(&self, scoped: &Scoped, submission: Submission) -> Result<Vec<RecordOutcome>> {
         let (reply, answer) = oneshot::channel();
-        let bulk = submission.run.is_some();
+        let bulk = submission.piece.is_some();
         let job = Job { scoped: scoped.clone(), submission, reply };
         let start = {
             let mut queues = locked(&self.queues);

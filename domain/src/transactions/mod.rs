@@ -93,8 +93,7 @@ impl Scoped {
         for (number, draft) in (1..).zip(drafts) {
             let offset = raw.len();
             serde_json::to_writer(&mut raw, &draft).map_err(|error| Fault::Internal(error.to_string()))?;
-            let hash = crate::secrets::sha256(&raw[offset..]);
-            records.push(Incoming { number, offset, length: raw.len() - offset, hash, content: Ok(vec![draft]) });
+            records.push(Incoming { number, offset, length: raw.len() - offset, hash: None, content: Ok(vec![draft]) });
             raw.push(b'\n');
         }
         if records.is_empty() {
@@ -108,7 +107,7 @@ impl Scoped {
             form: Form::Transaction,
             header: None,
             records,
-            run: None,
+            piece: None,
             resolves: None,
         };
         self.lanes().submit(self, submission).await
@@ -169,7 +168,7 @@ async fn submit_one(
 ) -> Result<RecordOutcome> {
     let records = vec![incoming];
     let submission =
-        Submission { source, raw: Arc::new(raw), file_offset: 0, form, header: None, records, run: None, resolves };
+        Submission { source, raw: Arc::new(raw), file_offset: 0, form, header: None, records, piece: None, resolves };
     let outcomes = scoped.lanes().submit(scoped, submission).await?;
     outcomes.into_iter().next().ok_or_else(|| Fault::Internal("a record has no outcome".into()).into())
 }

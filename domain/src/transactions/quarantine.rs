@@ -144,7 +144,7 @@ impl Scoped {
         };
         let form = if record.form == Form::Transaction.as_str() { Form::Transaction } else { Form::Record };
         let number = u64::try_from(record.record_number).unwrap_or_default();
-        let incoming = Incoming { number, offset: 0, length: raw.len(), hash: crate::secrets::sha256(&raw), content };
+        let incoming = Incoming { number, offset: 0, length: raw.len(), hash: None, content };
         let outcome = submit_one(self, record.source_id, raw, form, incoming, Some(id)).await?;
         let record = by_id(&self.read().await?, id).await?.ok_or(Error::NotFound("quarantined record"))?;
         Ok(Retried { record, outcome })
@@ -242,20 +242,20 @@ pub(super) async fn write_in(
     let rows = decision.quarantined.iter().map(|new| {
         let submission = &submissions[new.submission];
         let incoming = &submission.records[new.record];
-        let raw = submission.raw.get(incoming.offset..incoming.offset + incoming.length).unwrap_or_default();
+        let raw = submission.bytes_of(incoming);
         let header = submission.header.as_ref().and_then(|header| serde_json::to_string(&**header).ok());
         Model {
             tenant_id: tx.tenant(),
             id: new.id,
             source_id: submission.source,
-            import_run_id: submission.run,
+            import_run_id: submission.run(),
             record_number: i64::try_from(incoming.number).unwrap_or(i64::MAX),
             file_offset: i64::try_from(submission.file_offset)
                 .unwrap_or(i64::MAX)
                 .saturating_add(length(incoming.offset)),
             form: submission.form.as_str().to_owned(),
             raw: raw[..raw.len().min(KEPT_BYTES)].to_vec(),
-            raw_hash: incoming.hash.to_vec(),
+            raw_hash: submission.hash_of(incoming).to_vec(),
             header,
             code: new.problem.code.as_str().to_owned(),
             field: (!new.problem.path.is_empty()).then(|| new.problem.path.clone()),

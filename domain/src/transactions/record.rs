@@ -159,8 +159,8 @@ async fn write(
     sources::count_days_in(tx, days).await?;
     settlements::accrue_in(tx, scoped.clock(), std::mem::take(&mut decision.deltas)).await?;
     for (submission, outcomes) in submissions.iter().zip(&decision.outcomes) {
-        if let Some(run) = submission.run {
-            imports::advance_in(tx, run, submission, outcomes, now).await?;
+        if let Some(piece) = submission.piece {
+            imports::advance_in(tx, piece, submission, outcomes, now).await?;
         }
         if let Some(id) = submission.resolves {
             quarantine::resolve_in(tx, scoped.caller(), id, submission, outcomes, now).await?;

@@ -252,7 +252,7 @@ fn block_values(decision: &Decision, submissions: &[Submission], now: Timestamp)
         [
             block.id.into(),
             submission.source.into(),
-            submission.run.map(|run| run.0).into(),
+            submission.run().map(|run| run.0).into(),
             i64::try_from(submission.file_offset).unwrap_or(i64::MAX).into(),
             length(submission.raw.len()).into(),
             block.sha256.to_vec().into(),

@@ -1,0 +1,266 @@
+//! Assets, products and players.
+
+use async_graphql::connection::Connection;
+use async_graphql::{ComplexObject, Context, ID, InputObject, Object, SimpleObject};
+use domain::catalogue;
+use domain::ids::ProductId;
+use domain::time::Timestamp;
+
+use super::errors::{Failure, UserError, outcome};
+use super::ids::id;
+use super::loaders::{self, ProductVersionsOf};
+use super::page::{self, Cursor, cost};
+use super::scalars::{DateTime, Decimal};
+use super::scoped;
+
+/// A currency or asset with its two precisions.
+#[derive(SimpleObject)]
+pub struct Asset {
+    pub code: String,
+    /// Digits of the minor unit, in which lines and payouts are kept.
+    pub exponent: i32,
+    /// Digits of the accounting unit, in which transactions are kept.
+    pub accounting_exponent: i32,
+}
+
+impl From<domain::money::Asset> for Asset {
+    fn from(asset: domain::money::Asset) -> Self {
+        Self { code: asset.code, exponent: asset.exponent.into(), accounting_exponent: asset.accounting_exponent.into() }
+    }
+}
+
+/// What is played or sold.
+#[derive(SimpleObject)]
+#[graphql(complex)]
+pub struct Product {
+    pub id: ID,
+    /// What records name it by.
+    pub code: String,
+    pub created_at: DateTime,
+    #[graphql(skip)]
+    key: ProductId,
+}
+
+impl From<catalogue::Product> for Product {
+    fn from(product: catalogue::Product) -> Self {
+        Self { id: product.id.into(), code: product.code, created_at: product.created_at.into(), key: product.id }
+    }
+}
+
+#[ComplexObject]
+impl Product {
+    /// What is true of it from when on, oldest first.
+    async fn versions(&self, ctx: &Context<'_>) -> Result<Vec<ProductVersion>, Failure> {
+        let versions = loaders::one(ctx, ProductVersionsOf(self.key)).await?;
+        Ok(versions.unwrap_or_default().into_iter().map(ProductVersion::from).collect())
+    }
+}
+
+/// What is true of a product from a time on.
+#[derive(SimpleObject)]
+pub struct ProductVersion {
+    /// Null: from the beginning.
+    pub valid_from: Option<DateTime>,
+    pub name: String,
+    pub category: Option<String>,
+    pub studio: Option<String>,
+    /// "0.965" is 96.5 %.
+    pub theoretical_rtp: Option<Decimal>,
+    /// Standard deviation of the payout per unit stake.
+    pub volatility: Option<Decimal>,
+}
+
+impl From<catalogue::ProductVersion> for ProductVersion {
+    fn from(version: catalogue::ProductVersion) -> Self {
+        Self {
+            valid_from: beginning(version.valid_from),
+            name: version.name,
+            category: version.category,
+            studio: version.studio,
+            theoretical_rtp: version.theoretical_rtp.map(Decimal),
+            volatility: version.volatility.map(Decimal),
+        }
+    }
+}
+
+fn beginning(time: Timestamp) -> Option<DateTime> {
+    time.in_range().then_some(DateTime(time))
+}
+
+/// What staff said about a player from a time on.
+#[derive(SimpleObject)]
+pub struct PlayerVersion {
+    /// The pseudonym that transactions carry.
+    pub player: String,
+    /// Null: from the beginning.
+    pub valid_from: Option<DateTime>,
+    pub segment: Option<String>,
+    pub tags: Vec<String>,
+    /// Transactions of test players are recorded and never settled.
+    pub test: bool,
+}
+
+impl From<catalogue::PlayerVersion> for PlayerVersion {
+    fn from(version: catalogue::PlayerVersion) -> Self {
+        Self {
+            player: hex(&version.player),
+            valid_from: beginning(version.valid_from),
+            segment: version.segment,
+            tags: serde_json::from_str(&version.tags).unwrap_or_default(),
+            test: version.test,
+        }
+    }
+}
+
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[derive(Default)]
+pub struct CatalogueQuery;
+
+#[Object]
+impl CatalogueQuery {
+    /// The tenant's own assets, and the currencies whose accounting digits it set. Every other ISO currency is known.
+    async fn assets(&self, ctx: &Context<'_>) -> Result<Vec<Asset>, Failure> {
+        Ok(scoped(ctx)?.assets().await?.into_iter().map(Asset::from).collect())
+    }
+
+    #[graphql(complexity = "cost(first, child_complexity)")]
+    async fn products(&self, ctx: &Context<'_>, first: Option<i32>, after: Option<String>) -> Result<Connection<Cursor, Product>, Failure> {
+        let page = scoped(ctx)?.products(page::request(first, after.as_deref())?).await?;
+        Ok(page::connection(page, |product| product.id.0))
+    }
+
+    /// What staff said about players. A player that nobody spoke of is not listed.
+    async fn players(&self, ctx: &Context<'_>) -> Result<Vec<PlayerVersion>, Failure> {
+        Ok(scoped(ctx)?.players().await?.into_iter().map(PlayerVersion::from).collect())
+    }
+}
+
+#[derive(InputObject)]
+pub struct CreateAssetInput {
+    code: String,
+    exponent: i32,
+    /// Four more than `exponent`, at most 8, when absent.
+    accounting_exponent: Option<i32>,
+}
+
+#[derive(SimpleObject)]
+pub struct CreateAssetPayload {
+    asset: Option<Asset>,
+    user_errors: Vec<UserError>,
+}
+
+#[derive(InputObject)]
+pub struct CreateProductInput {
+    code: String,
+    name: String,
+    category: Option<String>,
+    studio: Option<String>,
+    theoretical_rtp: Option<Decimal>,
+    volatility: Option<Decimal>,
+}
+
+#[derive(SimpleObject)]
+pub struct CreateProductPayload {
+    product: Option<Product>,
+    user_errors: Vec<UserError>,
+}
+
+#[derive(InputObject)]
+pub struct ChangeProductInput {
+    product_id: ID,
+    /// Now when absent. A time in the past counts what is recorded since then anew.
+    valid_from: Option<DateTime>,
+    name: String,
+    category: Option<String>,
+    studio: Option<String>,
+    theoretical_rtp: Option<Decimal>,
+    volatility: Option<Decimal>,
+}
+
+#[derive(SimpleObject)]
+pub struct ChangeProductPayload {
+    product: Option<Product>,
+    user_errors: Vec<UserError>,
+}
+
+#[derive(InputObject)]
+pub struct SetPlayerInput {
+    /// As its source names it; only the pseudonym is kept.
+    player: String,
+    /// Now when absent. A time in the past counts what is recorded since then anew.
+    valid_from: Option<DateTime>,
+    segment: Option<String>,
+    #[graphql(default)]
+    tags: Vec<String>,
+    #[graphql(default)]
+    test: bool,
+}
+
+#[derive(SimpleObject)]
+pub struct SetPlayerPayload {
+    player: Option<PlayerVersion>,
+    user_errors: Vec<UserError>,
+}
+
+#[derive(Default)]
+pub struct CatalogueMutation;
+
+#[Object]
+impl CatalogueMutation {
+    /// Makes an asset of the tenant's own, or lowers the accounting digits of a currency before it is first used.
+    async fn create_asset(&self, ctx: &Context<'_>, input: CreateAssetInput) -> Result<CreateAssetPayload, Failure> {
+        let new = catalogue::NewAsset {
+            code: input.code,
+            exponent: input.exponent,
+            accounting_exponent: input.accounting_exponent,
+        };
+        let created = scoped(ctx)?.create_asset(new).await;
+        let (asset, user_errors) = outcome(created.map(Asset::from).map_err(Failure::from))?;
+        Ok(CreateAssetPayload { asset, user_errors })
+    }
+
+    async fn create_product(&self, ctx: &Context<'_>, input: CreateProductInput) -> Result<CreateProductPayload, Failure> {
+        let facts = catalogue::ProductFacts {
+            name: input.name,
+            category: input.category,
+            studio: input.studio,
+            theoretical_rtp: input.theoretical_rtp.map(|decimal| decimal.0),
+            volatility: input.volatility.map(|decimal| decimal.0),
+            valid_from: None,
+        };
+        let created = scoped(ctx)?.create_product(&input.code, facts).await;
+        let (product, user_errors) = outcome(created.map(Product::from).map_err(Failure::from))?;
+        Ok(CreateProductPayload { product, user_errors })
+    }
+
+    /// Says what is true of a product from a time on.
+    async fn change_product(&self, ctx: &Context<'_>, input: ChangeProductInput) -> Result<ChangeProductPayload, Failure> {
+        let facts = catalogue::ProductFacts {
+            name: input.name,
+            category: input.category,
+            studio: input.studio,
+            theoretical_rtp: input.theoretical_rtp.map(|decimal| decimal.0),
+            volatility: input.volatility.map(|decimal| decimal.0),
+            valid_from: input.valid_from.map(|time| time.0),
+        };
+        let changed = scoped(ctx)?.change_product(id(&input.product_id, ProductId::parse), facts).await;
+        let (product, user_errors) = outcome(changed.map(Product::from).map_err(Failure::from))?;
+        Ok(ChangeProductPayload { product, user_errors })
+    }
+
+    /// Says what is true of a player from a time on.
+    async fn set_player(&self, ctx: &Context<'_>, input: SetPlayerInput) -> Result<SetPlayerPayload, Failure> {
+        let facts = catalogue::PlayerFacts {
+            segment: input.segment,
+            tags: input.tags,
+            test: input.test,
+            valid_from: input.valid_from.map(|time| time.0),
+        };
+        let set = scoped(ctx)?.set_player(&input.player, facts).await;
+        let (player, user_errors) = outcome(set.map(PlayerVersion::from).map_err(Failure::from))?;
+        Ok(SetPlayerPayload { player, user_errors })
+    }
+}

@@ -1,0 +1,178 @@
+//! What clients learn when something goes wrong. Expected outcomes of mutations are data (`userErrors`); everything
+//! else is a GraphQL error with a code. A fault shows the client a number under which the log has the details.
+
+use std::future::Future;
+
+use async_graphql::{ErrorExtensions, Response, ServerError, SimpleObject};
+use domain::{Code, Error, Problem};
+
+tokio::task_local! {
+    /// The request that this task serves.
+    static REQUEST: String;
+}
+
+/// Runs the work of one request, so that what goes wrong in it is logged and reported under its id.
+pub async fn in_request<T>(id: String, work: impl Future<Output = T>) -> T {
+    REQUEST.scope(id, work).await
+}
+
+/// Something the client should have done otherwise.
+#[derive(Clone, Debug, SimpleObject)]
+pub struct UserError {
+    /// One of the codes in the documentation, such as `ALREADY_EXISTS`.
+    pub code: String,
+    /// The path of the input field at fault; empty when it is the whole.
+    pub field: Vec<String>,
+    pub message: String,
+}
+
+impl From<Problem> for UserError {
+    fn from(problem: Problem) -> Self {
+        let field = problem.path.split('.').filter(|part| !part.is_empty()).map(str::to_owned).collect();
+        Self { code: problem.code.as_str().to_owned(), field, message: problem.message }
+    }
+}
+
+/// Why a resolver has no answer. It is deliberately no `std::error::Error`: what `?` may turn into a client's error is
+/// decided here.
+#[derive(Debug)]
+pub enum Failure {
+    Unauthenticated,
+    Core(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Core(error)
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self::Core(problem.into())
+    }
+}
+
+impl From<Failure> for async_graphql::Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Unauthenticated => coded("UNAUTHENTICATED", "sign in first"),
+            Failure::Core(Error::Denied(_)) => coded("FORBIDDEN", &text(&failure)),
+            Failure::Core(Error::NotFound(_)) => coded("NOT_FOUND", &text(&failure)),
+            Failure::Core(Error::Invalid(_)) => coded("BAD_USER_INPUT", &text(&failure)),
+            Failure::Core(Error::Fault(fault)) => {
+                let request = request_id();
+                tracing::error!(request, error = %fault, "a request failed");
+                internal(&request)
+            }
+        }
+    }
+}
+
+/// Splits the outcome of a mutation into what it did and what the client should have done otherwise.
+pub fn outcome<T>(result: Result<T, Failure>) -> Result<(Option<T>, Vec<UserError>), Failure> {
+    match result {
+        Ok(done) => Ok((Some(done), Vec::new())),
+        Err(Failure::Core(Error::Invalid(problems))) => Ok((None, problems.into_iter().map(UserError::from).collect())),
+        Err(Failure::Core(error @ Error::NotFound(_))) => {
+            Ok((None, vec![Problem::new(Code::NotFound, "", error.to_string()).into()]))
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// What is not there is null.
+pub fn or_null<T>(result: domain::Result<T>) -> Result<Option<T>, Failure> {
+    match result {
+        Ok(found) => Ok(Some(found)),
+        Err(Error::NotFound(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Gives every error of a response a code. An error that carries another one inside came past [`Failure`]: nobody has
+/// decided what of it a client may read.
+pub(super) fn give_codes(response: &mut Response) {
+    for error in &mut response.errors {
+        let coded = error.extensions.as_ref().is_some_and(|values| values.get("code").is_some());
+        if coded {
+            continue;
+        }
+        if error.source.is_some() {
+            let request = request_id();
+            tracing::error!(request, error = error.message, "an error came past Failure");
+            let masked = internal(&request);
+            *error =
+                ServerError { message: masked.message, extensions: masked.extensions, source: None, ..error.clone() };
+        } else {
+            error.extensions.get_or_insert_default().set("code", "BAD_USER_INPUT");
+        }
+    }
+}
+
+/// A response to a request that was not executed.
+pub(super) fn refusal(code: &str, message: &str) -> Response {
+    let error = coded(code, message);
+    let error = ServerError { extensions: error.extensions, ..ServerError::new(error.message, None) };
+    Response::from_errors(vec![error])
+}
+
+fn internal(request: &str) -> async_graphql::Error {
+    coded("INTERNAL", &format!("internal error; the log has the details under {request}"))
+        .extend_with(|_, values| values.set("requestId", request))
+}
+
+fn coded(code: &str, message: &str) -> async_graphql::Error {
+    async_graphql::Error::new(message).extend_with(|_, values| values.set("code", code))
+}
+
+fn text(failure: &Failure) -> String {
+    match failure {
+        Failure::Core(error) => error.to_string(),
+        Failure::Unauthenticated => String::new(),
+    }
+}
+
+fn request_id() -> String {
+    REQUEST.try_with(String::clone).unwrap_or_else(|_| "unknown".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn response(error: async_graphql::Error) -> Response {
+        Response::from_errors(vec![error.into_server_error(async_graphql::Pos::default())])
+    }
+
+    fn first(response: &Response) -> String {
+        serde_json::to_string(&response.errors[0]).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_error_that_nobody_has_looked_at_is_masked() {
+        in_request("4711".to_owned(), async {
+            let mut leaking = response(std::io::Error::other("/secret/path").into());
+            give_codes(&mut leaking);
+            assert!(!first(&leaking).contains("secret"));
+            assert!(first(&leaking).contains("INTERNAL") && first(&leaking).contains("4711"));
+            let mut known = response(Failure::from(Error::NotFound("member")).into());
+            give_codes(&mut known);
+            assert!(first(&known).contains("there is no such member") && first(&known).contains("NOT_FOUND"));
+        })
+        .await;
+    }
+
+    #[test]
+    fn problems_become_data_with_their_path() {
+        let problem = Problem::new(Code::BadInput, "terms.rows.0", "wrong");
+        let (done, errors) = outcome::<()>(Err(problem.into())).unwrap();
+        assert!(done.is_none());
+        assert_eq!(
+            (errors[0].code.as_str(), errors[0].field.as_slice()),
+            ("BAD_INPUT", &["terms", "rows", "0"].map(str::to_owned)[..])
+        );
+        assert!(outcome::<()>(Err(Error::Denied("more").into())).is_err());
+        assert!(or_null::<()>(Err(Error::NotFound("x"))).unwrap().is_none());
+    }
+}

@@ -1,0 +1,184 @@
+//! Rows that many fields of one request ask for, read together: a page of a hundred settlements takes one statement
+//! for their partners. Built per request with its caller, so that nothing is shared between callers.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use async_graphql::Context;
+use async_graphql::dataloader::{DataLoader, Loader};
+use domain::ids::{ContractId, PartnerId, ProductId, SettlementId, SourceId, TransactionId};
+use domain::money::Asset;
+use domain::{Error, Scoped, catalogue, contracts, ledger, partners, settlements, sources, transactions};
+
+use super::errors::Failure;
+
+pub struct Rows(Scoped);
+
+pub type Loaders = DataLoader<Rows>;
+
+pub fn new(scoped: Scoped) -> Loaders {
+    DataLoader::new(Rows(scoped), tokio::spawn)
+}
+
+/// What one key stands for; a row that is not there, or not the caller's, is no error here.
+pub async fn one<K>(ctx: &Context<'_>, key: K) -> Result<Option<<Rows as Loader<K>>::Value>, Failure>
+where
+    K: Send + Sync + Hash + Eq + Clone + 'static,
+    Rows: Loader<K, Error = Arc<Error>>,
+{
+    let loaders = ctx.data_opt::<Loaders>().ok_or(Failure::Unauthenticated)?;
+    loaders.load_one(key).await.map_err(Failure::Shared)
+}
+
+/// What one key stands for, where a foreign key promises that it is there.
+pub async fn required<K>(ctx: &Context<'_>, key: K, what: &'static str) -> Result<<Rows as Loader<K>>::Value, Failure>
+where
+    K: Send + Sync + Hash + Eq + Clone + 'static,
+    Rows: Loader<K, Error = Arc<Error>>,
+{
+    one(ctx, key).await?.ok_or(Failure::Core(Error::NotFound(what)))
+}
+
+fn by<K: Hash + Eq, V>(rows: domain::Result<Vec<V>>, key: impl Fn(&V) -> K) -> Result<HashMap<K, V>, Arc<Error>> {
+    Ok(rows.map_err(Arc::new)?.into_iter().map(|row| (key(&row), row)).collect())
+}
+
+impl Loader<PartnerId> for Rows {
+    type Value = partners::Partner;
+    type Error = Arc<Error>;
+
+    async fn load(&self, ids: &[PartnerId]) -> Result<HashMap<PartnerId, Self::Value>, Self::Error> {
+        by(self.0.partners_by_ids(ids).await, |partner| partner.id)
+    }
+}
+
+impl Loader<SourceId> for Rows {
+    type Value = sources::Source;
+    type Error = Arc<Error>;
+
+    async fn load(&self, ids: &[SourceId]) -> Result<HashMap<SourceId, Self::Value>, Self::Error> {
+        by(self.0.sources_by_ids(ids).await, |source| source.id)
+    }
+}
+
+impl Loader<ContractId> for Rows {
+    type Value = contracts::Contract;
+    type Error = Arc<Error>;
+
+    async fn load(&self, ids: &[ContractId]) -> Result<HashMap<ContractId, Self::Value>, Self::Error> {
+        by(self.0.contracts_by_ids(ids).await, |contract| contract.id)
+    }
+}
+
+/// The versions of a contract, oldest first.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct VersionsOf(pub ContractId);
+
+impl Loader<VersionsOf> for Rows {
+    type Value = Vec<contracts::ContractVersion>;
+    type Error = Arc<Error>;
+
+    async fn load(&self, keys: &[VersionsOf]) -> Result<HashMap<VersionsOf, Self::Value>, Self::Error> {
+        let ids: Vec<ContractId> = keys.iter().map(|key| key.0).collect();
+        let mut versions: HashMap<VersionsOf, Self::Value> = HashMap::new();
+        for version in self.0.contract_versions(&ids).await.map_err(Arc::new)? {
+            versions.entry(VersionsOf(version.contract)).or_default().push(version);
+        }
+        Ok(versions)
+    }
+}
+
+/// The versions of a product, oldest first.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct ProductVersionsOf(pub ProductId);
+
+impl Loader<ProductVersionsOf> for Rows {
+    type Value = Vec<catalogue::ProductVersion>;
+    type Error = Arc<Error>;
+
+    async fn load(&self, keys: &[ProductVersionsOf]) -> Result<HashMap<ProductVersionsOf, Self::Value>, Self::Error> {
+        let ids: Vec<ProductId> = keys.iter().map(|key| key.0).collect();
+        let mut versions: HashMap<ProductVersionsOf, Self::Value> = HashMap::new();
+        for version in self.0.product_versions(&ids).await.map_err(Arc::new)? {
+            versions.entry(ProductVersionsOf(version.product_id)).or_default().push(version);
+        }
+        Ok(versions)
+    }
+}
+
+/// A currency or asset by its code.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct AssetCode(pub String);
+
+impl Loader<AssetCode> for Rows {
+    type Value = Asset;
+    type Error = Arc<Error>;
+
+    async fn load(&self, codes: &[AssetCode]) -> Result<HashMap<AssetCode, Asset>, Self::Error> {
+        let mut assets = HashMap::new();
+        for code in codes {
+            if let Some(asset) = self.0.asset(&code.0).await.map_err(Arc::new)? {
+                assets.insert(code.clone(), asset);
+            }
+        }
+        Ok(assets)
+    }
+}
+
+impl Loader<TransactionId> for Rows {
+    type Value = transactions::Transaction;
+    type Error = Arc<Error>;
+
+    async fn load(&self, ids: &[TransactionId]) -> Result<HashMap<TransactionId, Self::Value>, Self::Error> {
+        by(self.0.transactions_by_ids(ids).await, |transaction| transaction.id)
+    }
+}
+
+/// Why a transaction is not counted.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct UnpricedOf(pub TransactionId);
+
+impl Loader<UnpricedOf> for Rows {
+    type Value = Vec<transactions::Unpriced>;
+    type Error = Arc<Error>;
+
+    async fn load(&self, keys: &[UnpricedOf]) -> Result<HashMap<UnpricedOf, Self::Value>, Self::Error> {
+        let ids: Vec<TransactionId> = keys.iter().map(|key| key.0).collect();
+        let unpriced = self.0.unpriced(&ids).await.map_err(Arc::new)?;
+        Ok(unpriced.into_iter().map(|(id, reasons)| (UnpricedOf(id), reasons)).collect())
+    }
+}
+
+/// A settlement's lines and totals as of now.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct StatementOf(pub SettlementId);
+
+impl Loader<StatementOf> for Rows {
+    type Value = Arc<settlements::Statement>;
+    type Error = Arc<Error>;
+
+    async fn load(&self, keys: &[StatementOf]) -> Result<HashMap<StatementOf, Self::Value>, Self::Error> {
+        let ids: Vec<SettlementId> = keys.iter().map(|key| key.0).collect();
+        let statements = self.0.statements(&ids).await.map_err(Arc::new)?;
+        Ok(statements.into_iter().map(|(id, statement)| (StatementOf(id), Arc::new(statement))).collect())
+    }
+}
+
+/// What was posted for a settlement, oldest first.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct EntriesOf(pub SettlementId);
+
+impl Loader<EntriesOf> for Rows {
+    type Value = Vec<(ledger::Entry, Vec<ledger::EntryLeg>)>;
+    type Error = Arc<Error>;
+
+    async fn load(&self, keys: &[EntriesOf]) -> Result<HashMap<EntriesOf, Self::Value>, Self::Error> {
+        let ids: Vec<SettlementId> = keys.iter().map(|key| key.0).collect();
+        let mut entries: HashMap<EntriesOf, Self::Value> = HashMap::new();
+        for (entry, legs) in self.0.entries(&ids).await.map_err(Arc::new)? {
+            entries.entry(EntriesOf(entry.settlement_id)).or_default().push((entry, legs));
+        }
+        Ok(entries)
+    }
+}

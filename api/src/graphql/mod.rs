@@ -1,0 +1,79 @@
+//! GraphQL over the core: `schema.graphql` is made from here.
+//!
+//! To add a type:
+//!
+//! 1. A file here named after its capability (`partners.rs`), with its output types as structs `From` the core's
+//!    (`Partner`), one `PartnersQuery` and one `PartnersMutation` with `#[Object]`, and its inputs and payloads. Take
+//!    `access.rs` as the pattern.
+//! 2. `PartnersQuery` goes into [`Query`] and `PartnersMutation` into [`Mutation`] below. A type with an `id` goes into
+//!    the `Node` interface in `node.rs`.
+//! 3. Resolvers begin with `scoped(ctx)?` and return `Result<_, Failure>`, never `async_graphql::Result`: its `?` would
+//!    show the client the text of any error.
+//! 4. A mutation takes one `input`, runs the service, and hands the outcome to [`errors::outcome`], which splits it
+//!    into what changed and `userErrors`. Paths of problems are the input's own field names.
+//! 5. Ids come in by [`ids::id`], lists go out by [`page::connection`], money by `scalars::Money`.
+//! 6. `cargo run -p api -- schema > schema.graphql`; a test compares.
+
+pub mod access;
+pub mod errors;
+pub mod execute;
+pub mod ids;
+pub mod node;
+pub mod page;
+pub mod scalars;
+pub mod sessions;
+
+use async_graphql::{Context, EmptySubscription, MergedObject, SDLExportOptions};
+use domain::{Domain, Scoped};
+
+use self::errors::Failure;
+
+#[derive(MergedObject, Default)]
+pub struct Query(node::NodeQuery, access::AccessQuery);
+
+#[derive(MergedObject, Default)]
+pub struct Mutation(sessions::SessionsMutation, access::AccessMutation);
+
+pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
+
+/// Nesting that no client of ours comes near; GraphiQL's introspection takes 15.
+const MAX_DEPTH: usize = 20;
+/// Fields of a response, counting each list as long as it may get. A page of 100 with 100 fields each is 10,000.
+const MAX_COMPLEXITY: usize = 20_000;
+/// What costs a slow hash, such as a sign-in, counts as much, so that one request holds ten of them at most.
+pub const SLOW_HASH_COST: usize = MAX_COMPLEXITY / 10;
+const MAX_DIRECTIVES: usize = 10;
+
+/// Who sends a request.
+#[derive(Clone)]
+pub enum Session {
+    Anonymous,
+    Caller(Box<Scoped>),
+}
+
+pub fn schema() -> Schema {
+    Schema::build(Query::default(), Mutation::default(), EmptySubscription)
+        .limit_depth(MAX_DEPTH)
+        .limit_complexity(MAX_COMPLEXITY)
+        .limit_directives(MAX_DIRECTIVES)
+        .disable_suggestions()
+        .finish()
+}
+
+/// The schema as text: the contract in `schema.graphql`.
+pub fn sdl() -> String {
+    schema().sdl_with_options(SDLExportOptions::new().prefer_single_line_descriptions())
+}
+
+/// The core as the sender of this request sees it.
+pub fn scoped<'c>(ctx: &Context<'c>) -> Result<&'c Scoped, Failure> {
+    match ctx.data_opt::<Session>() {
+        Some(Session::Caller(scoped)) => Ok(scoped),
+        _ => Err(Failure::Unauthenticated),
+    }
+}
+
+/// The core itself, for what one does before signing in.
+fn domain<'c>(ctx: &Context<'c>) -> Result<&'c Domain, Failure> {
+    ctx.data_opt::<Domain>().ok_or(Failure::Unauthenticated)
+}

@@ -1,0 +1,117 @@
+//! Signing in and staying in: the only mutations for somebody who has no session yet.
+
+use async_graphql::{Context, InputObject, Object, SimpleObject};
+use domain::tenants;
+
+use super::access::Member;
+use super::errors::{Failure, UserError, outcome};
+use super::scalars::DateTime;
+use super::{SLOW_HASH_COST, domain};
+
+#[derive(InputObject)]
+pub struct SignInInput {
+    /// The tenant's short name.
+    pub tenant: String,
+    pub email: String,
+    #[graphql(secret)]
+    pub password: String,
+}
+
+/// A mutation has a payload type of its own, even where it looks like another's: it must be free to grow.
+macro_rules! session_payload {
+    ($name:ident) => {
+        #[derive(SimpleObject)]
+        pub struct $name {
+            /// For the header `Authorization: Bearer …`, until `expiresAt`.
+            pub access_token: Option<String>,
+            /// Good for one `refreshSession`; using it again ends the session.
+            pub refresh_token: Option<String>,
+            pub expires_at: Option<DateTime>,
+            pub user_errors: Vec<UserError>,
+        }
+
+        impl $name {
+            fn of(result: ::domain::Result<tenants::SignedIn>) -> Result<Self, Failure> {
+                let (session, user_errors) = outcome(result.map_err(Failure::from))?;
+                let Some(session) = session else {
+                    return Ok(Self { access_token: None, refresh_token: None, expires_at: None, user_errors });
+                };
+                Ok(Self {
+                    access_token: Some(session.access_token.expose().to_owned()),
+                    refresh_token: Some(session.refresh_token.expose().to_owned()),
+                    expires_at: Some(session.expires_at.into()),
+                    user_errors,
+                })
+            }
+        }
+    };
+}
+session_payload!(SignInPayload);
+session_payload!(RefreshSessionPayload);
+
+#[derive(InputObject)]
+pub struct RefreshSessionInput {
+    #[graphql(secret)]
+    pub refresh_token: String,
+}
+
+#[derive(InputObject)]
+pub struct SignOutInput {
+    #[graphql(secret)]
+    pub refresh_token: String,
+}
+
+#[derive(SimpleObject)]
+pub struct SignOutPayload {
+    pub user_errors: Vec<UserError>,
+}
+
+#[derive(InputObject)]
+pub struct AcceptTokenInput {
+    /// From an invitation or a reset.
+    #[graphql(secret)]
+    pub token: String,
+    /// The new password, of at least 12 characters.
+    #[graphql(secret)]
+    pub password: String,
+}
+
+#[derive(SimpleObject)]
+pub struct AcceptTokenPayload {
+    pub member: Option<Member>,
+    pub user_errors: Vec<UserError>,
+}
+
+#[derive(Default)]
+pub struct SessionsMutation;
+
+#[Object]
+impl SessionsMutation {
+    #[graphql(complexity = "SLOW_HASH_COST + child_complexity")]
+    async fn sign_in(&self, ctx: &Context<'_>, input: SignInInput) -> Result<SignInPayload, Failure> {
+        SignInPayload::of(domain(ctx)?.sign_in(&input.tenant, &input.email, &input.password).await)
+    }
+
+    /// A new pair of tokens for a refresh token.
+    async fn refresh_session(
+        &self,
+        ctx: &Context<'_>,
+        input: RefreshSessionInput,
+    ) -> Result<RefreshSessionPayload, Failure> {
+        RefreshSessionPayload::of(domain(ctx)?.refresh(&input.refresh_token).await)
+    }
+
+    /// Ends the session of a refresh token.
+    async fn sign_out(&self, ctx: &Context<'_>, input: SignOutInput) -> Result<SignOutPayload, Failure> {
+        domain(ctx)?.sign_out(&input.refresh_token).await?;
+        Ok(SignOutPayload { user_errors: Vec::new() })
+    }
+
+    /// Chooses a password with a one-time token. Ends every session of the member.
+    #[graphql(complexity = "SLOW_HASH_COST + child_complexity")]
+    async fn accept_token(&self, ctx: &Context<'_>, input: AcceptTokenInput) -> Result<AcceptTokenPayload, Failure> {
+        let accepted = domain(ctx)?.accept_token(&input.token, &input.password).await;
+        let (member, user_errors) = outcome(accepted.map_err(Failure::from))?;
+        Ok(AcceptTokenPayload { member: member.map(Member::from), user_errors })
+    }
+}

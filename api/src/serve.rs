@@ -1,0 +1,80 @@
+//! Opening the core on this machine's database, and serving it.
+
+use std::time::Duration;
+
+use domain::Domain;
+use domain::clock::Clock;
+use domain::db::{Db, DbLock};
+use domain::secrets::MasterKey;
+use migrations::Status;
+use poem::Server;
+use poem::listener::TcpAcceptor;
+use tokio::signal;
+
+use crate::cli::{Outcome, say};
+use crate::config::Config;
+use crate::http;
+
+/// How long requests may go on after the signal to stop.
+const GRACE: Duration = Duration::from_secs(20);
+const IDLE_CONNECTION: Duration = Duration::from_secs(75);
+
+/// Serves until SIGTERM or Ctrl-C, then lets every change that has begun finish.
+pub(crate) async fn serve(config: &Config) -> Outcome {
+    let domain = open(config, "serve").await?;
+    let address = config.listen;
+    let listener = tokio::net::TcpListener::bind(address).await.map_err(|error| format!("{address}: {error}"))?;
+    let address = listener.local_addr().map_err(|error| format!("{address}: {error}"))?;
+    let acceptor = TcpAcceptor::from_tokio(listener).map_err(|error| format!("{address}: {error}"))?;
+    say(&format!("Saldo is at http://{address}"))?;
+    let server = Server::new_with_acceptor(acceptor).idle_timeout(IDLE_CONNECTION);
+    let served = server.run_with_graceful_shutdown(http::routes(domain.clone()), stop_signal(), Some(GRACE)).await;
+    domain.shut_down().await;
+    tracing::info!("stopped");
+    served.map_err(|error| format!("the server: {error}"))
+}
+
+/// Takes the database for this process, or says who has it.
+pub(crate) fn lock(config: &Config, purpose: &str) -> Outcome<DbLock> {
+    DbLock::take(&config.database_url, purpose).map_err(|error| error.to_string())
+}
+
+/// The core on a database that this process alone uses and whose schema is this build's.
+pub(crate) async fn open(config: &Config, purpose: &str) -> Outcome<Domain> {
+    let lock = lock(config, purpose)?;
+    let url = &config.database_url;
+    match migrations::status(url).await.map_err(|error| format!("{url}: {error}"))? {
+        Status::Current => {}
+        Status::Older => return Err(format!("{url} is older than this build of Saldo; run `saldo migrate`")),
+        Status::Newer => {
+            return Err(format!("{url} is newer than this build of Saldo; run the newer build that migrated it"));
+        }
+    }
+    let master_key = MasterKey::load_or_create(&config.master_key_file).map_err(|error| error.to_string())?;
+    let db = Db::open(lock).await.map_err(|error| error.to_string())?;
+    let domain = Domain::new(db, Clock::System, master_key);
+    domain.load_signing_keys().await.map_err(|error| format!("{}: {error}", config.master_key_file.display()))?;
+    Ok(domain)
+}
+
+async fn stop_signal() {
+    let ctrl_c = async {
+        if signal::ctrl_c().await.is_err() {
+            // Without the signal there is still SIGTERM.
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    let terminate = async {
+        match signal::unix::signal(signal::unix::SignalKind::terminate()) {
+            Ok(mut terminate) => drop(terminate.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminate = std::future::pending::<()>();
+    tokio::select! {
+        () = ctrl_c => {}
+        () = terminate => {}
+    }
+}

@@ -1,0 +1,106 @@
+//! The binary: what it says, and how it exits.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use crate::support::{PASSWORD, new_folder};
+
+fn saldo(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_saldo"));
+    command.args(arguments).env_clear().current_dir(folder).env("SALDO_LISTEN", "127.0.0.1:0");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn run(folder: &Path, arguments: &[&str], input: &str) -> Output {
+    let mut child = saldo(folder, arguments).spawn().expect("saldo starts");
+    // One that has failed already reads nothing.
+    child.stdin.take().expect("its input").write_all(input.as_bytes()).ok();
+    child.wait_with_output().expect("saldo ends")
+}
+
+fn fails_saying(output: &Output, words: &str) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains(words), "{said}");
+}
+
+/// A running server and the address it is at; it is killed when dropped.
+struct Served(Child, String);
+
+impl Served {
+    fn start(folder: &Path) -> Self {
+        let mut child = saldo(folder, &["serve"]).spawn().expect("saldo starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("a line");
+        let address = line.trim().rsplit_once("http://").expect("it says where it is").1.to_owned();
+        Self(child, address)
+    }
+
+    fn get(&self, path: &str) -> String {
+        let mut stream = std::net::TcpStream::connect(&self.1).expect("a connection");
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: saldo\r\nconnection: close\r\n\r\n").expect("a request");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+#[test]
+fn from_an_empty_folder_to_a_server_and_one_process_at_a_time() {
+    let folder = new_folder();
+    std::fs::create_dir_all(&folder).unwrap();
+    fails_saying(&run(&folder, &["serve"], ""), "run `saldo migrate`");
+    assert!(!folder.join("var/saldo.db").exists(), "refusing makes no database");
+    assert!(run(&folder, &["migrate"], "").status.success());
+    let create = ["tenant", "create", "--slug", "acme", "--name", "Acme", "--admin-email", "ada@acme.test"];
+    let with_password = [&create[..], &["--admin-password-stdin"]].concat();
+    fails_saying(&run(&folder, &with_password, "short\n"), "adminPassword");
+    assert!(run(&folder, &with_password, &format!("{PASSWORD}\n")).status.success());
+    fails_saying(&run(&folder, &with_password, &format!("{PASSWORD}\n")), "slug");
+    let invited = ["tenant", "create", "--slug", "bolt", "--name", "Bolt", "--admin-email", "bob@bolt.test"];
+    let invited = run(&folder, &invited, "");
+    assert!(String::from_utf8_lossy(&invited.stdout).contains("saldo_once_"));
+
+    let mut served = Served::start(&folder);
+    assert!(served.get("/healthz").starts_with("HTTP/1.1 200"));
+    assert!(served.get("/readyz").starts_with("HTTP/1.1 200"));
+    for second in [&["serve"][..], &["migrate"], &with_password] {
+        fails_saying(&run(&folder, second, PASSWORD), "is in use by another Saldo");
+    }
+    let id = served.0.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    assert!(served.0.wait().unwrap().success(), "SIGTERM ends it in order");
+    assert!(!folder.join("var/saldo.db-wal").exists(), "the database was closed");
+    drop(Served::start(&folder));
+    std::fs::write(folder.join("var/saldo.key"), "damaged").unwrap();
+    fails_saying(&run(&folder, &["serve"], ""), "var/saldo.key");
+    std::fs::remove_file(folder.join("var/saldo.key")).unwrap();
+    fails_saying(&run(&folder, &["serve"], ""), "does not open with this master key");
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn settings_that_are_wrong_are_named() {
+    let folder = new_folder();
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("saldo.toml"), "listne = 'x'").unwrap();
+    fails_saying(&run(&folder, &["serve", "--config", "saldo.toml"], ""), "listne");
+    std::fs::write(folder.join("saldo.toml"), "database_url = 'mysql://x'").unwrap();
+    fails_saying(&run(&folder, &["migrate", "--config", "saldo.toml"], ""), "no database URL");
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn schema_prints_the_contract() {
+    let output = run(Path::new("."), &["schema"], "");
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), include_str!("../../../schema.graphql"));
+}

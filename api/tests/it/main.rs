@@ -1,0 +1,7 @@
+//! The outside, without a network: requests go straight into the routes. The last module starts the binary itself.
+
+mod access;
+mod command_line;
+mod requests;
+mod schema;
+mod support;

@@ -1,0 +1,128 @@
+//! What a request must be, and what one learns from a bad one.
+
+use poem::Request;
+use poem::http::{Method, StatusCode};
+use serde_json::json;
+
+use crate::support::{TestServer, code};
+
+#[tokio::test]
+async fn pages_for_people_and_probes_for_machines() {
+    let server = TestServer::new().await;
+    for (path, contains) in [("/", "Saldo"), ("/graphql", "graphiql"), ("/healthz", "ok"), ("/readyz", "ready")] {
+        let response = server.send(Request::builder().uri_str(path).finish()).await;
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        assert!(response.header("x-request-id").is_some_and(|id| id.len() == 32));
+        assert!(response.into_body().into_string().await.unwrap().contains(contains), "{path}");
+    }
+    assert_eq!(server.send(Request::builder().uri_str("/other").finish()).await.status(), StatusCode::NOT_FOUND);
+    server.domain.shut_down().await;
+    assert_eq!(
+        server.send(Request::builder().uri_str("/readyz").finish()).await.status(),
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+}
+
+#[tokio::test]
+async fn only_one_small_json_request_at_a_time() {
+    let server = TestServer::new().await;
+    let post = |content_type: &str, body: String| {
+        let request = Request::builder().method(Method::POST).uri_str("/graphql");
+        request.content_type(content_type).body(body)
+    };
+    let viewer = json!({ "query": "{ viewer { tenant { slug } } }" });
+    for (content_type, body, status) in [
+        ("application/json; charset=utf-8", viewer.to_string(), StatusCode::OK),
+        ("text/plain", viewer.to_string(), StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        ("application/x-www-form-urlencoded", "query={viewer}".to_owned(), StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        ("application/json", json!([viewer]).to_string(), StatusCode::BAD_REQUEST),
+        ("application/json", "{".to_owned(), StatusCode::BAD_REQUEST),
+        ("application/json", json!({ "query": "[".repeat(2000) }).to_string(), StatusCode::BAD_REQUEST),
+        ("application/json", " ".repeat(1024 * 1024 + 1), StatusCode::PAYLOAD_TOO_LARGE),
+    ] {
+        let response = server.send(post(content_type, body)).await;
+        assert_eq!(response.status(), status, "{content_type}");
+    }
+    let get = Request::builder().uri_str("/graphql?query=%7Bviewer%7D").finish();
+    let response = server.send(get).await;
+    assert!(response.content_type().is_some_and(|html| html.starts_with("text/html")), "a query is never run by GET");
+}
+
+#[tokio::test]
+async fn without_signing_in_one_may_only_sign_in() {
+    let server = TestServer::new().await;
+    for query in [
+        "{ viewer { tenant { slug } } }",
+        "{ __schema { types { name } } }",
+        "mutation { disableMember(input: { memberId: \"mem_1\" }) { userErrors { code } } }",
+        "mutation { signOut(input: { refreshToken: \"x\" }) { userErrors { code } } disableMember(input: { memberId: \"x\" }) { userErrors { code } } }",
+        "mutation { ...f } fragment f on Mutation { signOut(input: { refreshToken: \"x\" }) { userErrors { code } } }",
+        "query a { __typename } query b { viewer { tenant { slug } } }",
+    ] {
+        let response = server.ask(None, query, json!({})).await;
+        assert_eq!(code(&response), "UNAUTHENTICATED", "{query}");
+        assert!(response.get("data").is_none(), "{query}");
+    }
+    for token in ["", "garbage", "saldo_key_AAAA"] {
+        let (status, response) = server.ask_raw(Some(token), r#"{"query":"{ __typename }"}"#).await;
+        assert_eq!((status, code(&response)), (StatusCode::UNAUTHORIZED, "UNAUTHENTICATED"));
+    }
+    assert_eq!(server.ask(None, "{ __typename }", json!({})).await, json!({ "data": { "__typename": "Query" } }));
+}
+
+#[tokio::test]
+async fn wrong_queries_get_a_code_and_no_hints() {
+    let server = TestServer::new().await;
+    server.tenant("acme").await;
+    let token = server.token("acme", "ada@acme.test").await;
+    let ask = async |query: &str| server.ask(Some(&token), query, json!({})).await;
+    let deep = format!("{{ __schema {{ types {{ {} name {} }} }} }}", "fields { type {".repeat(10), "} }".repeat(10));
+    let many = format!(
+        "{{ {} }}",
+        (0..3)
+            .map(|n| format!(
+                "a{n}: members(first: 100) {{ nodes {{ {} }} }} ",
+                "id ".repeat(0) + &(0..90).map(|f| format!("f{f}: id ")).collect::<String>()
+            ))
+            .collect::<String>()
+    );
+    for query in
+        ["{", "{ veiwer { tenant { slug } } }", "query($n: Int!) { members(first: $n) { nodes { id } } }", &deep, &many]
+    {
+        let response = ask(query).await;
+        assert_eq!(code(&response), "BAD_USER_INPUT", "{response}");
+        assert!(response.get("data").is_none(), "nothing ran: {response}");
+        assert!(!response.to_string().contains("Did you mean"));
+    }
+    let sign_ins = (0..11).map(|n| {
+        format!(
+            "s{n}: signIn(input: {{ tenant: \"acme\", email: \"a@b\", password: \"x\" }}) {{ userErrors {{ code }} }} "
+        )
+    });
+    let response = server.ask(None, &format!("mutation {{ {} }}", sign_ins.collect::<String>()), json!({})).await;
+    assert_eq!(code(&response), "BAD_USER_INPUT", "eleven guesses at a password in one request");
+    assert!(ask("{ __schema { queryType { name } } }").await["errors"].is_null(), "introspection, once signed in");
+    for after in ["?", "AAAA"] {
+        let query = format!("{{ members(after: \"{after}\") {{ nodes {{ id }} }} }}");
+        assert_eq!(code(&ask(&query).await), "BAD_USER_INPUT");
+    }
+    for first in [-1, 0] {
+        let query = format!("{{ members(first: {first}) {{ nodes {{ id }} }} }}");
+        assert_eq!(code(&ask(&query).await), "BAD_USER_INPUT");
+    }
+}
+
+#[tokio::test]
+async fn a_fault_shows_a_number_and_nothing_else() {
+    let server = TestServer::new().await;
+    server.tenant("acme").await;
+    let session = r#"mutation { signIn(input: { tenant: "acme", email: "ada@acme.test", password: "x" }) { userErrors { code } } }"#;
+    server.domain.shut_down().await;
+    let response = server.ask(None, session, json!({})).await;
+    assert_eq!(code(&response), "INTERNAL");
+    let error = &response["errors"][0];
+    let id = error["extensions"]["requestId"].as_str().unwrap();
+    assert_eq!(error["message"], format!("internal error; the log has the details under {id}"));
+    assert_eq!(id.len(), 32);
+    assert!(!response.to_string().to_lowercase().contains("pool"), "{response}");
+}

@@ -1,0 +1,84 @@
+//! Proves the books by reading everything back: the ledger balances, closed settlements are what their lines and
+//! postings say, and the running totals are what the transactions add up to.
+
+use std::collections::BTreeMap;
+
+use crate::caller::{Permission, Scoped};
+use crate::db::TenantTx;
+use crate::error::Result;
+use crate::ids::SettlementId;
+use crate::money::Minor;
+use crate::{ledger, transactions};
+
+use super::{State, store};
+
+/// What a check of the books found. Nothing found means that every figure is what its parts add up to.
+#[derive(Clone, Debug, Default)]
+pub struct BooksCheck {
+    pub findings: Vec<String>,
+    pub settlements: usize,
+}
+
+impl Scoped {
+    /// Reads all books of the tenant back. It takes as long as reading every transaction does.
+    pub async fn check_books(&self) -> Result<BooksCheck> {
+        self.require(Permission::Settle)?;
+        let tx = self.read().await?;
+        let mut findings = ledger::check_in(&tx).await?;
+        findings.extend(check_lines(&tx).await?);
+        findings.extend(check_accruals(self, &tx).await?);
+        Ok(BooksCheck { findings, settlements: store::all(&tx).await?.len() })
+    }
+}
+
+/// The lines of a closed settlement sum to its total.
+async fn check_lines(tx: &TenantTx) -> Result<Vec<String>> {
+    let closed: Vec<_> = store::all(tx).await?.into_iter().filter(|row| row.state == State::Closed.as_str()).collect();
+    let ids: Vec<SettlementId> = closed.iter().map(|row| row.id).collect();
+    let mut sums: BTreeMap<SettlementId, i128> = BTreeMap::new();
+    for line in store::lines(tx, &ids).await? {
+        *sums.entry(line.settlement_id).or_default() += i128::from(line.amount.0);
+    }
+    let wrong = closed.iter().filter_map(|row| {
+        let (sum, total) = (sums.get(&row.id).copied().unwrap_or_default(), row.total.unwrap_or(Minor::ZERO));
+        (sum != i128::from(total.0)).then(|| format!("{} has the total {} and its lines sum to {sum}", row.id, total.0))
+    });
+    Ok(wrong.collect())
+}
+
+type Sum = (i128, i128, i128);
+
+/// Every running total, late rows included, is the sum of the transactions that it stands for.
+async fn check_accruals(scoped: &Scoped, tx: &TenantTx) -> Result<Vec<String>> {
+    let settlements = store::all(tx).await?;
+    let ids: Vec<SettlementId> = settlements.iter().map(|row| row.id).collect();
+    let places: BTreeMap<_, _> =
+        settlements.iter().map(|row| ((row.contract_id, row.currency.clone(), row.period_start), row.id)).collect();
+    let mut differences: BTreeMap<(SettlementId, i64, String, String), Sum> = BTreeMap::new();
+    for row in store::accruals(tx, &ids).await? {
+        let sum = differences.entry((row.settlement_id, row.version, row.rate_class, row.kind)).or_default();
+        *sum = (sum.0 + i128::from(row.amount.0), sum.1 + i128::from(row.units), sum.2 + i128::from(row.transactions));
+    }
+    let mut findings = Vec::new();
+    for (key, delta) in transactions::tally_in(scoped, tx).await?.deltas.sorted() {
+        let Some(id) = places.get(&(key.contract, delta.currency.clone(), key.period_start)) else {
+            findings.push(format!(
+                "{} has transactions from {} on and no settlement for them",
+                key.contract, key.period_start
+            ));
+            continue;
+        };
+        let sum =
+            differences.entry((*id, key.version, key.class.to_string(), key.kind.as_str().to_owned())).or_default();
+        *sum = (sum.0 - delta.amount, sum.1 - i128::from(delta.units), sum.2 - i128::from(delta.transactions));
+    }
+    for ((id, version, class, kind), (amount, units, transactions)) in differences {
+        if (amount, units, transactions) != (0, 0, 0) {
+            findings.push(format!(
+                "{id}, version {version}, rate class '{class}', {kind}: the totals exceed the transactions by {amount} \
+                 accounting units, {units} units and {transactions} transactions"
+            ));
+        }
+    }
+    Ok(findings)
+}

@@ -1,0 +1,229 @@
+//! Settlements as of now: open ones computed from their accruals when they are read, closed ones as they were frozen.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use crate::contracts;
+use crate::contracts::contract::ActiveVersion;
+use crate::contracts::{AccrualKind, Period};
+use crate::db::TenantTx;
+use crate::error::{Error, Fault, Result};
+use crate::ids::{ContractId, SettlementId};
+use crate::money::{Asset, Minor, Rate, Units};
+
+use super::chain::{self, Account, Frozen, chain};
+use super::settlement::{Accrual, CarriedBase, Carry, Line, LineCode};
+use super::{Settlement, State, store};
+
+/// What a settlement comes to.
+#[derive(Clone, Debug)]
+pub struct Statement {
+    pub asset: Asset,
+    pub lines: Vec<Line>,
+    pub total: Minor,
+    /// Shares and corrections: what this settlement adds to what the partner has earned.
+    pub earned: Minor,
+    /// What goes on into the next period.
+    pub carry_out: Carry,
+    pub transaction_count: i64,
+}
+
+/// The statements of these settlements, in a number of queries that does not grow with them.
+pub(super) async fn statements_in(
+    tx: &TenantTx,
+    settlements: &[Settlement],
+) -> Result<HashMap<SettlementId, Statement>> {
+    let mut statements = frozen_in(tx, settlements).await?;
+    let open = settlements.iter().filter(|row| row.state == State::Open.as_str());
+    let contracts: BTreeSet<ContractId> = open.map(|row| row.contract_id).collect();
+    let wanted: HashSet<SettlementId> = settlements.iter().map(|row| row.id).collect();
+    for (id, statement) in chains_in(tx, &contracts.into_iter().collect::<Vec<_>>()).await? {
+        if wanted.contains(&id) {
+            statements.entry(id).or_insert(statement);
+        }
+    }
+    Ok(statements)
+}
+
+async fn frozen_in(tx: &TenantTx, settlements: &[Settlement]) -> Result<HashMap<SettlementId, Statement>> {
+    let closed: Vec<&Settlement> = settlements.iter().filter(|row| row.state == State::Closed.as_str()).collect();
+    let ids: Vec<SettlementId> = closed.iter().map(|row| row.id).collect();
+    let mut lines = lines_by_settlement(store::lines(tx, &ids).await?)?;
+    let mut assets: BTreeMap<&str, Asset> = BTreeMap::new();
+    let mut statements = HashMap::new();
+    for row in closed {
+        if !assets.contains_key(row.currency.as_str()) {
+            assets.insert(&row.currency, asset_in(tx, &row.currency).await?);
+        }
+        let lines = lines.remove(&row.id).unwrap_or_default();
+        let statement = Statement {
+            asset: assets[row.currency.as_str()].clone(),
+            total: row.total.unwrap_or_default(),
+            earned: earned(&lines)?,
+            lines,
+            carry_out: carry_of(row)?,
+            transaction_count: row.transaction_count.unwrap_or_default(),
+        };
+        statements.insert(row.id, statement);
+    }
+    Ok(statements)
+}
+
+/// The open settlements of some contracts, each computed with what its predecessors carry into it.
+async fn chains_in(tx: &TenantTx, contracts: &[ContractId]) -> Result<Vec<(SettlementId, Statement)>> {
+    if contracts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let settlements = store::of_contracts(tx, contracts).await?;
+    let closed: Vec<SettlementId> =
+        settlements.iter().filter(|row| row.state == State::Closed.as_str()).map(|row| row.id).collect();
+    let late: HashSet<SettlementId> = store::with_late_facts(tx, &closed).await?.into_iter().collect();
+    let chains = suffixes(settlements, &late);
+    let ids: Vec<SettlementId> = chains.iter().flatten().map(|row| row.id).collect();
+    let mut accruals: HashMap<SettlementId, Vec<Accrual>> = HashMap::new();
+    for row in store::accruals(tx, &ids).await? {
+        accruals.entry(row.settlement_id).or_default().push(accrual_of(row)?);
+    }
+    let mut lines = lines_by_settlement(store::lines(tx, &ids).await?)?;
+    let mut posted: HashMap<SettlementId, Vec<Line>> = HashMap::new();
+    for row in store::corrections_of(tx, &ids).await? {
+        if let Some(corrected) = row.corrects {
+            posted.entry(corrected).or_default().push(line_of(row)?);
+        }
+    }
+    let mut versions: HashMap<ContractId, Vec<ActiveVersion>> = HashMap::new();
+    for version in contracts::active_versions_of_in(tx, contracts).await? {
+        versions.entry(version.contract).or_default().push(version);
+    }
+    let mut statements = Vec::new();
+    for rows in chains {
+        let Some(first) = rows.first() else { continue };
+        let asset = asset_in(tx, &first.currency).await?;
+        let versions = versions.get(&first.contract_id).map(Vec::as_slice).unwrap_or_default();
+        let posted: Vec<Line> = rows.iter().filter_map(|row| posted.get(&row.id)).flatten().cloned().collect();
+        let mut accounts = Vec::with_capacity(rows.len());
+        for row in &rows {
+            accounts.push(account_of(row, accruals.remove(&row.id), lines.remove(&row.id))?);
+        }
+        for computed in chain(&accounts, &posted, versions, &asset)? {
+            let statement = Statement {
+                asset: asset.clone(),
+                lines: computed.lines,
+                total: computed.total,
+                earned: computed.earned,
+                carry_out: computed.carry_out,
+                transaction_count: computed.transaction_count,
+            };
+            statements.push((computed.id, statement));
+        }
+    }
+    Ok(statements)
+}
+
+/// Of each contract and currency, the settlements that decide about its open ones: from the one before the first that
+/// late facts changed, or before the first open one, to the end.
+fn suffixes(settlements: Vec<Settlement>, late: &HashSet<SettlementId>) -> Vec<Vec<Settlement>> {
+    let mut chains: BTreeMap<(ContractId, String), Vec<Settlement>> = BTreeMap::new();
+    for row in settlements {
+        chains.entry((row.contract_id, row.currency.clone())).or_default().push(row);
+    }
+    let suffix = |mut rows: Vec<Settlement>| {
+        rows.sort_by_key(|row| row.period_start);
+        let decides = |row: &Settlement| row.state == State::Open.as_str() || late.contains(&row.id);
+        let first = rows.iter().position(decides).unwrap_or(rows.len());
+        rows.split_off(first.saturating_sub(1))
+    };
+    chains.into_values().map(suffix).collect()
+}
+
+fn account_of(row: &Settlement, accruals: Option<Vec<Accrual>>, lines: Option<Vec<Line>>) -> Result<Account> {
+    let open = row.state == State::Open.as_str();
+    // A period behind the last close that nobody settled was born closed, without a close that froze anything.
+    let born_closed = row.closed_by.is_none() && row.transaction_count == Some(0) && lines.is_none();
+    let frozen = match open || born_closed {
+        true => None,
+        false => Some(Frozen { lines: lines.unwrap_or_default(), carry_out: carry_of(row)? }),
+    };
+    Ok(Account {
+        id: row.id,
+        period: Period { start: row.period_start, end: row.period_end },
+        state: if open { chain::State::Open } else { chain::State::Closed },
+        accruals: accruals.unwrap_or_default(),
+        frozen,
+    })
+}
+
+fn carry_of(row: &Settlement) -> Result<Carry, Fault> {
+    let base: CarriedBase = match &row.carried_base {
+        Some(json) => serde_json::from_str(json).map_err(|_| Fault::Corrupt(format!("{}: carried base", row.id)))?,
+        None => CarriedBase::default(),
+    };
+    Ok(Carry { base, amount: row.carried_amount.unwrap_or_default() })
+}
+
+fn earned(lines: &[Line]) -> Result<Minor> {
+    let counts = |line: &&Line| matches!(line.code, LineCode::RevenueShare | LineCode::Correction);
+    let sum = Minor::sum(lines.iter().filter(counts).map(|line| line.amount));
+    sum.map_err(|error| Fault::Corrupt(error.to_string()).into())
+}
+
+pub(super) fn accrual_of(row: store::accrual::Model) -> Result<Accrual, Fault> {
+    let kind = AccrualKind::parse(&row.kind).ok_or_else(|| Fault::Corrupt(format!("accrual kind '{}'", row.kind)))?;
+    Ok(Accrual {
+        version: row.version,
+        rate_class: row.rate_class,
+        kind,
+        late: row.late,
+        amount: row.amount,
+        units: row.units,
+        transactions: row.transactions,
+    })
+}
+
+fn lines_by_settlement(rows: Vec<store::line::Model>) -> Result<HashMap<SettlementId, Vec<Line>>, Fault> {
+    let mut lines: HashMap<SettlementId, Vec<Line>> = HashMap::new();
+    for row in rows {
+        lines.entry(row.settlement_id).or_default().push(line_of(row)?);
+    }
+    Ok(lines)
+}
+
+fn line_of(row: store::line::Model) -> Result<Line, Fault> {
+    let corrupt = || Fault::Corrupt(format!("line {} of {}", row.position, row.settlement_id));
+    let rate = row.rate.as_deref().map(Rate::parse).transpose().map_err(|_| corrupt())?;
+    let code = LineCode::parse(&row.code).ok_or_else(corrupt)?;
+    Ok(Line {
+        code,
+        version: row.version,
+        rate_class: row.rate_class,
+        base: row.base,
+        rate,
+        amount: row.amount,
+        corrects: row.corrects,
+    })
+}
+
+pub(super) fn rows_of(tx: &TenantTx, settlement: SettlementId, lines: &[Line]) -> Vec<store::line::Model> {
+    let row = |(position, line): (i64, &Line)| store::line::Model {
+        tenant_id: tx.tenant(),
+        settlement_id: settlement,
+        position,
+        code: line.code.as_str().to_owned(),
+        version: line.version,
+        rate_class: line.rate_class.clone(),
+        base: line.base,
+        rate: line.rate.map(|rate| rate.to_string()),
+        amount: line.amount,
+        corrects: line.corrects,
+    };
+    (1..).zip(lines).map(row).collect()
+}
+
+async fn asset_in(tx: &TenantTx, code: &str) -> Result<Asset> {
+    let asset = crate::catalogue::asset_in(tx, code).await?;
+    asset.ok_or_else(|| Error::from(Fault::Corrupt(format!("a settlement in the unknown currency '{code}'"))))
+}
+
+/// Everything that is carried of bases, as one amount.
+pub fn carried_base(statement: &Statement) -> Option<Units> {
+    statement.carry_out.total_base().ok().filter(|base| *base != Units::ZERO)
+}
