@@ -12,13 +12,14 @@
 
 use std::collections::BTreeMap;
 
-use super::State;
 use super::settlement::{Accrual, CarriedBase, Carry, Clauses, Computed, Line, LineCode, compute, overflow, shares};
 use crate::contracts::Period;
 use crate::contracts::contract::ActiveVersion;
 use crate::error::Problem;
 use crate::ids::SettlementId;
 use crate::money::{Asset, Minor, Units};
+
+pub use super::State;
 
 /// One settlement of the chain as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
