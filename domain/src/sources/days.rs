@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use chrono::{Days, NaiveDate};
+use chrono::{Datelike, Days, NaiveDate};
 use chrono_tz::Tz;
 
 use crate::caller::{Permission, Scoped};
@@ -10,7 +10,7 @@ use crate::db::TenantTx;
 use crate::error::{Code, Error, Problem, Result};
 use crate::ids::SourceId;
 use crate::partners::text;
-use crate::time::Timestamp;
+use crate::time::{FIRST_YEAR, LAST_YEAR, Timestamp};
 
 use super::calendar::{Calendar, DayNumber, date_of, day_number, missing_days};
 use super::store::{self, SignOff};
@@ -97,10 +97,13 @@ impl Scoped {
 
 fn check_range(from: NaiveDate, until: NaiveDate) -> Result<(), Problem> {
     let days = until.signed_duration_since(from).num_days() + 1;
-    if (1..=MAX_DAYS).contains(&days) {
+    let known_years = FIRST_YEAR..=LAST_YEAR;
+    if (1..=MAX_DAYS).contains(&days) && known_years.contains(&from.year()) && known_years.contains(&until.year()) {
         return Ok(());
     }
-    let message = format!("from {from} until {until} is not a range of 1 to {MAX_DAYS} days");
+    let message = format!(
+        "from {from} until {until} is not a range of 1 to {MAX_DAYS} days in the years {FIRST_YEAR} to {LAST_YEAR}"
+    );
     Err(Problem::new(Code::BadInput, "until", message))
 }
 
