@@ -140,7 +140,8 @@ pub(super) async fn replace_in(tx: &TenantTx, clock: &Clock, deltas: Deltas, onl
         .collect();
     // A late row that comes to nothing stays: what was frozen after it reckoned with it.
     let (late, frozen): (Vec<_>, Vec<_>) = store::accruals(tx, &closed).await?.into_iter().partition(|row| row.late);
-    let late: BTreeSet<_> = late.into_iter().map(|row| (row.settlement_id, row.version, row.rate_class, row.kind)).collect();
+    let late: BTreeSet<_> =
+        late.into_iter().map(|row| (row.settlement_id, row.version, row.rate_class, row.kind)).collect();
     for (settlement_id, version, rate_class, kind) in &late {
         let key = (*settlement_id, *version, rate_class.clone(), kind.clone());
         sums.entry(key).or_insert_with(|| store::accrual::Model {

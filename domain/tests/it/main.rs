@@ -2,4 +2,5 @@
 
 mod access;
 mod contracts;
+mod crash;
 mod support;
