@@ -1,9 +1,8 @@
 //! The ledger: accounts with their balances, and what was posted for a settlement.
 
 use async_graphql::{ComplexObject, Context, Enum, ID, Object, SimpleObject};
-use domain::ids::{AccountId, PartnerId};
+use domain::ids::{AccountId, PartnerId, SettlementId};
 use domain::ledger::{self, posting};
-use domain::money::Minor;
 
 use super::errors::Failure;
 use super::loaders;
@@ -11,6 +10,7 @@ use super::money::{self, word};
 use super::partners::Partner;
 use super::scalars::{DateTime, Money};
 use super::scoped;
+use super::settlements::Settlement;
 
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(name = "LedgerAccountCode", remote = "posting::AccountCode")]
@@ -85,14 +85,13 @@ pub struct LedgerEntry {
     #[graphql(skip)]
     legs: Vec<ledger::EntryLeg>,
     #[graphql(skip)]
-    currency: String,
+    settlement: SettlementId,
 }
 
-impl LedgerEntry {
-    /// `currency` is that of its settlement.
-    pub fn new((entry, legs): (ledger::Entry, Vec<ledger::EntryLeg>), currency: &str) -> Self {
-        let currency = currency.to_owned();
-        Self { id: entry.id.into(), posted_at: entry.posted_at.into(), reason: entry.reason, legs, currency }
+impl From<(ledger::Entry, Vec<ledger::EntryLeg>)> for LedgerEntry {
+    fn from((entry, legs): (ledger::Entry, Vec<ledger::EntryLeg>)) -> Self {
+        let (id, posted_at) = (entry.id.into(), entry.posted_at.into());
+        Self { id, posted_at, reason: entry.reason, legs, settlement: entry.settlement_id }
     }
 }
 
@@ -102,34 +101,34 @@ impl LedgerEntry {
         Ok(word("reason of an entry", &self.reason, posting::Reason::parse)?.into())
     }
 
-    async fn legs(&self) -> Vec<LedgerLeg> {
-        let leg = |leg: &ledger::EntryLeg| LedgerLeg {
-            account: leg.account_id,
-            amount: leg.amount,
-            currency: self.currency.clone(),
-        };
-        self.legs.iter().map(leg).collect()
+    async fn settlement(&self, ctx: &Context<'_>) -> Result<Settlement, Failure> {
+        Ok(loaders::required(ctx, self.settlement, "settlement").await?.into())
+    }
+
+    async fn legs(&self, ctx: &Context<'_>) -> Result<Vec<LedgerLeg>, Failure> {
+        let settlement = loaders::required(ctx, self.settlement, "settlement").await?;
+        let asset = money::asset(ctx, &settlement.currency).await?;
+        let leg =
+            |leg: &ledger::EntryLeg| LedgerLeg { amount: money::of_minor(&asset, leg.amount), account: leg.account_id };
+        Ok(self.legs.iter().map(leg).collect())
     }
 }
 
 /// One side of an entry.
+#[derive(SimpleObject)]
+#[graphql(complex)]
 pub struct LedgerLeg {
+    /// A debit is positive, a credit negative.
+    pub amount: Money,
+    #[graphql(skip)]
     account: AccountId,
-    amount: Minor,
-    currency: String,
 }
 
-/// One side of an entry.
-#[Object]
+#[ComplexObject]
 impl LedgerLeg {
     /// Null for the tenant's own account where a partner's user asks.
     async fn account(&self, ctx: &Context<'_>) -> Result<Option<LedgerAccount>, Failure> {
         Ok(loaders::one(ctx, self.account).await?.map(LedgerAccount::from))
-    }
-
-    /// A debit is positive, a credit negative.
-    async fn amount(&self, ctx: &Context<'_>) -> Result<Money, Failure> {
-        Ok(money::of_minor(&money::asset(ctx, &self.currency).await?, self.amount))
     }
 }
 

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use async_graphql::Context;
 use async_graphql::dataloader::{DataLoader, Loader};
-use domain::ids::{AccountId, ContractId, PartnerId, ProductId, SettlementId, SourceId, TransactionId};
+use domain::ids::{AccountId, ContractId, ImportRunId, PartnerId, ProductId, SettlementId, SourceId, TransactionId};
 use domain::money::Asset;
-use domain::{Error, Scoped, catalogue, contracts, ledger, partners, settlements, sources, transactions};
+use domain::{Error, Scoped, catalogue, contracts, imports, ledger, partners, settlements, sources, transactions};
 
 use super::errors::Failure;
 
@@ -156,6 +156,15 @@ impl Loader<SettlementId> for Rows {
 
     async fn load(&self, ids: &[SettlementId]) -> Result<HashMap<SettlementId, Self::Value>, Self::Error> {
         by(self.0.settlements_by_ids(ids).await, |settlement| settlement.id)
+    }
+}
+
+impl Loader<ImportRunId> for Rows {
+    type Value = imports::ImportRun;
+    type Error = Arc<Error>;
+
+    async fn load(&self, ids: &[ImportRunId]) -> Result<HashMap<ImportRunId, Self::Value>, Self::Error> {
+        by(self.0.import_runs_by_ids(ids).await, |run| run.id)
     }
 }
 

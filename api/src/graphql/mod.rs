@@ -23,15 +23,18 @@ pub mod ids;
 pub mod imports;
 pub mod ledger;
 pub mod loaders;
+pub mod mappings;
 pub mod money;
 pub mod node;
 pub mod page;
 pub mod partners;
+pub mod previews;
 pub mod quarantine;
 pub mod scalars;
 pub mod sessions;
 pub mod settlements;
 pub mod sources;
+pub mod terms;
 pub mod transactions;
 
 use async_graphql::{Context, EmptySubscription, MergedObject, SDLExportOptions};
@@ -61,6 +64,7 @@ pub struct Mutation(
     partners::PartnersMutation,
     catalogue::CatalogueMutation,
     sources::SourcesMutation,
+    previews::PreviewsMutation,
     contracts::ContractsMutation,
     transactions::TransactionsMutation,
     imports::ImportsMutation,

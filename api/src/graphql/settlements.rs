@@ -135,7 +135,7 @@ impl Settlement {
     #[graphql(complexity = "LINES * child_complexity + 1")]
     async fn entries(&self, ctx: &Context<'_>) -> Result<Vec<LedgerEntry>, Failure> {
         let entries = loaders::one(ctx, EntriesOf(self.row.id)).await?.unwrap_or_default();
-        Ok(entries.into_iter().map(|entry| LedgerEntry::new(entry, &self.row.currency)).collect())
+        Ok(entries.into_iter().map(LedgerEntry::from).collect())
     }
 }
 
