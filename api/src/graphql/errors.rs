@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use async_graphql::{ErrorExtensions, Response, ServerError, SimpleObject};
-use domain::{Code, Error, Problem};
+use domain::{Code, Error, Fault, Problem};
 
 tokio::task_local! {
     /// The request that this task serves.
@@ -128,12 +128,15 @@ fn told(error: &Error) -> async_graphql::Error {
         Error::Denied(_) => coded("FORBIDDEN", &error.to_string()),
         Error::NotFound(_) => coded("NOT_FOUND", &error.to_string()),
         Error::Invalid(_) => coded("BAD_USER_INPUT", &error.to_string()),
-        Error::Fault(fault) => {
-            let request = request_id();
-            tracing::error!(request, error = %fault, "a request failed");
-            internal(&request)
-        }
+        Error::Fault(fault) => internal(&logged(fault)),
     }
+}
+
+/// Writes a fault into the log and gives the number under which it is found there.
+pub(crate) fn logged(fault: &Fault) -> String {
+    let request = request_id();
+    tracing::error!(request, error = %fault, "a request failed");
+    request
 }
 
 fn request_id() -> String {

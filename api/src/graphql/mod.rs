@@ -16,6 +16,7 @@
 
 pub mod access;
 pub mod catalogue;
+pub mod clauses;
 pub mod contracts;
 pub mod errors;
 pub mod execute;
@@ -30,6 +31,7 @@ pub mod page;
 pub mod partners;
 pub mod previews;
 pub mod quarantine;
+pub mod recording;
 pub mod scalars;
 pub mod sessions;
 pub mod settlements;
@@ -66,7 +68,7 @@ pub struct Mutation(
     sources::SourcesMutation,
     previews::PreviewsMutation,
     contracts::ContractsMutation,
-    transactions::TransactionsMutation,
+    recording::RecordingMutation,
     imports::ImportsMutation,
     quarantine::QuarantineMutation,
     settlements::SettlementsMutation,

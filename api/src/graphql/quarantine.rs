@@ -12,10 +12,11 @@ use super::imports::ImportRun;
 use super::loaders;
 use super::money::{corrupt, word};
 use super::page::{self, Cursor, cost};
+use super::recording::RecordTransactionResult;
 use super::scalars::{DateTime, Decimal};
 use super::scoped;
 use super::sources::{self, Source};
-use super::transactions::{RecordTransactionResult, Transaction, shown};
+use super::transactions::{Transaction, shown};
 
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "quarantine::State")]

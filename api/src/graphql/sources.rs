@@ -7,6 +7,7 @@ use domain::ids::{PartnerId, SourceId};
 use domain::sources::calendar::Calendar;
 use domain::{Error, Scoped, sources};
 
+use super::clauses::Weekday;
 use super::errors::{Failure, UserError, outcome};
 use super::ids::id;
 use super::loaders;
@@ -15,7 +16,6 @@ use super::page::{self, Cursor, cost};
 use super::partners::Partner;
 use super::scalars::{Date, DateTime};
 use super::scoped;
-use super::terms::Weekday;
 
 /// A connection to a provider through which records arrive.
 #[derive(SimpleObject)]
