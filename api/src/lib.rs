@@ -5,3 +5,4 @@ pub mod config;
 pub mod graphql;
 pub mod http;
 mod serve;
+mod uploads;
