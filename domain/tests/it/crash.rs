@@ -69,7 +69,8 @@ async fn golden_months(app: &TestApp, scoped: &Scoped, contract: ContractId, zon
         assert_eq!(row.period_start, at(&format!("{}-01T00:00:00{offset}", golden.month)));
         let sum = async |kind: &str, column: &str| {
             let id = crate::support::hex(row.id.0);
-            app.number(&format!("SELECT sum({column}) FROM accruals WHERE settlement_id = {id} AND kind = '{kind}'")).await
+            app.number(&format!("SELECT sum({column}) FROM accruals WHERE settlement_id = {id} AND kind = '{kind}'"))
+                .await
         };
         let found = (sum("STAKE", "transactions").await, sum("STAKE", "amount").await / UNITS_PER_MINOR);
         assert_eq!(found, (golden.records, golden.stakes), "{zone} {}", golden.month);
