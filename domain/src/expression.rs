@@ -32,6 +32,15 @@ pub(crate) struct Read {
 
 /// Compiles an expression, or says what is wrong with it.
 pub(crate) fn compile(source: &str) -> Result<Compiled, String> {
+    compile_reading(source, false)
+}
+
+/// The same for an expression over a record, whose fields may have names that are no identifiers: `$root['Play Date']`.
+pub(crate) fn compile_for_record(source: &str) -> Result<Compiled, String> {
+    compile_reading(source, true)
+}
+
+fn compile_reading(source: &str, from_root: bool) -> Result<Compiled, String> {
     if source.trim().is_empty() {
         return Err("the expression is empty".to_owned());
     }
@@ -42,13 +51,13 @@ pub(crate) fn compile(source: &str) -> Result<Compiled, String> {
     let bytecode = Arc::clone(expression.bytecode());
     let mut compiled = Compiled { bytecode: Arc::clone(&bytecode), reads: Vec::new(), dates: false };
     for (position, opcode) in bytecode.iter().enumerate() {
-        compiled.guard(opcode, &bytecode[position + 1..])?;
+        compiled.guard(opcode, &bytecode[position + 1..], from_root)?;
     }
     Ok(compiled)
 }
 
 impl Compiled {
-    fn guard(&mut self, opcode: &Opcode, rest: &[Opcode]) -> Result<(), String> {
+    fn guard(&mut self, opcode: &Opcode, rest: &[Opcode], from_root: bool) -> Result<(), String> {
         match opcode {
             Opcode::Interval { .. } => Err(refused("ranges like [1..10]", "compare with < and >= instead")),
             Opcode::Begin | Opcode::Pointer(_) => {
@@ -69,7 +78,9 @@ impl Compiled {
             }
             Opcode::FetchEnv(name) => self.read(name, None),
             Opcode::FetchFast(path) => match path.as_slice() {
-                [FetchFastTarget::Begin, FetchFastTarget::String(root), below @ ..] => {
+                [first, FetchFastTarget::String(root), below @ ..]
+                    if *first == FetchFastTarget::Begin || (from_root && *first == FetchFastTarget::Root) =>
+                {
                     let field = match below.first() {
                         Some(FetchFastTarget::String(field)) => Some(Arc::clone(field)),
                         _ => None,

@@ -24,6 +24,8 @@ pub enum Reach<C> {
     Partner(C),
     /// Rows of its partner's sources, named by this column.
     Source(C),
+    /// Rows of its partner's contracts, named by this column.
+    Contract(C),
     /// Rows of its partner's settlements, named by this column.
     Settlement(C),
     /// Nothing: members, keys, the ledger.
@@ -151,6 +153,7 @@ impl TenantTx {
             Reach::Shared => select,
             Reach::Partner(column) => select.filter(column.eq(partner)),
             Reach::Source(column) => select.filter(column.in_subquery(own("sources"))),
+            Reach::Contract(column) => select.filter(column.in_subquery(own("contracts"))),
             Reach::Settlement(column) => select.filter(column.in_subquery(own("settlements"))),
             Reach::Hidden => select.filter(Expr::val(1).eq(0)),
         }

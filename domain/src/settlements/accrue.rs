@@ -138,7 +138,25 @@ pub(super) async fn replace_in(tx: &TenantTx, clock: &Clock, deltas: Deltas, onl
         .filter(|settlement| settlement.state == State::Closed.as_str())
         .map(|settlement| settlement.id)
         .collect();
-    for frozen in store::accruals(tx, &closed).await?.into_iter().filter(|row| !row.late) {
+    // A late row that comes to nothing stays: what was frozen after it reckoned with it.
+    let (late, frozen): (Vec<_>, Vec<_>) = store::accruals(tx, &closed).await?.into_iter().partition(|row| row.late);
+    let late: BTreeSet<_> =
+        late.into_iter().map(|row| (row.settlement_id, row.version, row.rate_class, row.kind)).collect();
+    for (settlement_id, version, rate_class, kind) in &late {
+        let key = (*settlement_id, *version, rate_class.clone(), kind.clone());
+        sums.entry(key).or_insert_with(|| store::accrual::Model {
+            tenant_id: tx.tenant(),
+            settlement_id: *settlement_id,
+            version: *version,
+            rate_class: rate_class.clone(),
+            kind: kind.clone(),
+            late: true,
+            amount: Units::ZERO,
+            units: 0,
+            transactions: 0,
+        });
+    }
+    for frozen in frozen {
         let key = (frozen.settlement_id, frozen.version, frozen.rate_class.clone(), frozen.kind.clone());
         let zero =
             || store::accrual::Model { late: true, amount: Units::ZERO, units: 0, transactions: 0, ..frozen.clone() };
@@ -151,7 +169,8 @@ pub(super) async fn replace_in(tx: &TenantTx, clock: &Clock, deltas: Deltas, onl
     for settlement in settlements.values() {
         store::delete_accruals(tx, settlement.id, settlement.state == State::Closed.as_str()).await?;
     }
-    let rows = sums.into_values().filter(|row| (row.amount, row.units, row.transactions) != (Units::ZERO, 0, 0));
+    let counts = |row: &store::accrual::Model| (row.amount, row.units, row.transactions) != (Units::ZERO, 0, 0);
+    let rows = sums.into_iter().filter(|(key, row)| counts(row) || late.contains(key)).map(|(_, row)| row);
     store::add_accruals(tx, rows.collect()).await?;
     Ok(())
 }

@@ -19,11 +19,7 @@ use crate::error::Problem;
 use crate::ids::SettlementId;
 use crate::money::{Asset, Minor, Units};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    Open,
-    Closed,
-}
+pub use super::State;
 
 /// One settlement of the chain as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +27,8 @@ pub struct Account {
     pub id: SettlementId,
     pub period: Period,
     pub state: State,
-    /// Both those from before it closed and late ones.
+    /// Both those from before it closed and late ones. A late row stays when it comes to nothing: it tells that later
+    /// settlements may have been frozen while it came to something.
     pub accruals: Vec<Accrual>,
     /// What closing froze; `None` while it is open, and for a period that nobody settled before later ones closed.
     pub frozen: Option<Frozen>,
@@ -55,9 +52,14 @@ pub fn chain(
     let clauses = Clauses::new(versions, asset)?;
     let mut accounts: Vec<&Account> = accounts.iter().collect();
     accounts.sort_by_key(|account| (account.period, account.id));
-    let is_late =
-        |account: &&Account| account.state == State::Closed && account.accruals.iter().any(|accrual| accrual.late);
-    let first_late = accounts.iter().position(|account| is_late(&account));
+    // Once touched by late facts an account stays so, whatever they add up to by now: what was frozen after it, here
+    // and in later accounts, reckoned with them.
+    let is_touched = |account: &&Account| {
+        account.state == State::Closed
+            && (account.accruals.iter().any(|accrual| accrual.late)
+                || posted.iter().any(|line| line.corrects == Some(account.id)))
+    };
+    let first_late = accounts.iter().position(is_touched);
     let mut chain = Vec::with_capacity(accounts.len());
     let mut carry = Carry::default();
     let mut due = Vec::new();

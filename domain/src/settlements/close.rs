@@ -144,14 +144,17 @@ pub(super) async fn blockers_in(
     quarantined.sort_by(|a, b| a.0.name.cmp(&b.0.name));
     let mut ids: Vec<SourceId> = in_scope.iter().copied().collect();
     ids.sort_unstable();
-    let missing = sources::missing_days_in(tx, &ids, period).await?;
+    let missing = match ids.is_empty() {
+        true => Vec::new(),
+        false => sources::missing_days_in(tx, &ids, period.start, period.end).await?,
+    };
     let running = imports::running_in(tx).await?;
     let situation = Situation {
         now: scoped.clock().now(),
         period,
         earlier_open,
         quarantined,
-        missing: missing.into_iter().map(|(source, days)| (named(source), days)).collect(),
+        missing: missing.into_iter().map(|missing| (named(missing.source), missing.days)).collect(),
         running: running
             .into_iter()
             .filter(|run| in_scope.contains(&run.source_id))

@@ -10,7 +10,7 @@ use crate::error::{Error, Fault, Result};
 use crate::ids::{ContractId, SettlementId};
 use crate::money::{Asset, Minor, Rate, Units};
 
-use super::chain::{self, Account, Frozen, chain};
+use super::chain::{Account, Frozen, chain};
 use super::settlement::{Accrual, CarriedBase, Carry, Line, LineCode};
 use super::{Settlement, State, store};
 
@@ -76,7 +76,7 @@ async fn chains_in(tx: &TenantTx, contracts: &[ContractId]) -> Result<Vec<(Settl
     let settlements = store::of_contracts(tx, contracts).await?;
     let closed: Vec<SettlementId> =
         settlements.iter().filter(|row| row.state == State::Closed.as_str()).map(|row| row.id).collect();
-    let late: HashSet<SettlementId> = store::with_late_facts(tx, &closed).await?.into_iter().collect();
+    let late: HashSet<SettlementId> = store::touched_late(tx, &closed).await?.into_iter().collect();
     let chains = suffixes(settlements, &late);
     let ids: Vec<SettlementId> = chains.iter().flatten().map(|row| row.id).collect();
     let mut accruals: HashMap<SettlementId, Vec<Accrual>> = HashMap::new();
@@ -146,7 +146,7 @@ fn account_of(row: &Settlement, accruals: Option<Vec<Accrual>>, lines: Option<Ve
     Ok(Account {
         id: row.id,
         period: Period { start: row.period_start, end: row.period_end },
-        state: if open { chain::State::Open } else { chain::State::Closed },
+        state: if open { State::Open } else { State::Closed },
         accruals: accruals.unwrap_or_default(),
         frozen,
     })

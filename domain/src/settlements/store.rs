@@ -145,27 +145,31 @@ pub async fn freeze(tx: &TenantTx, settlement: Model) -> Result<(), DbErr> {
     tx.update::<Entity>(|q| q.set(change).filter(Column::Id.eq(id))).await.map(drop)
 }
 
-/// Settlements among these that facts reached after they were closed.
-pub async fn with_late_facts(tx: &TenantTx, ids: &[SettlementId]) -> Result<Vec<SettlementId>, DbErr> {
+/// Settlements among these that facts reached after they were closed, or that were corrected before: once touched,
+/// what was frozen after them reckoned with that.
+pub async fn touched_late(tx: &TenantTx, ids: &[SettlementId]) -> Result<Vec<SettlementId>, DbErr> {
     #[derive(sea_orm::FromQueryResult)]
     struct Row {
-        settlement_id: SettlementId,
+        id: SettlementId,
     }
-    use accrual::Column as A;
-    let mut late = Vec::new();
+    use {accrual::Column as A, line::Column as L};
+    let mut touched = Vec::new();
     for chunk in ids.chunks(5_000) {
-        let rows = tx
+        let ids = || chunk.iter().copied();
+        let late = tx
             .rows::<accrual::Entity, Row>(|q| {
-                q.select_only()
-                    .column(A::SettlementId)
-                    .distinct()
-                    .filter(A::SettlementId.is_in(chunk.iter().copied()))
-                    .filter(A::Late.eq(true))
+                let q = q.select_only().column_as(A::SettlementId, "id").distinct();
+                q.filter(A::SettlementId.is_in(ids())).filter(A::Late.eq(true))
             })
             .await?;
-        late.extend(rows.into_iter().map(|row| row.settlement_id));
+        let corrected = tx
+            .rows::<line::Entity, Row>(|q| {
+                q.select_only().column_as(L::Corrects, "id").distinct().filter(L::Corrects.is_in(ids()))
+            })
+            .await?;
+        touched.extend(late.into_iter().chain(corrected).map(|row| row.id));
     }
-    Ok(late)
+    Ok(touched)
 }
 
 pub async fn accruals(tx: &TenantTx, ids: &[SettlementId]) -> Result<Vec<accrual::Model>, DbErr> {

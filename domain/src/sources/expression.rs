@@ -1,26 +1,21 @@
-//! One expression of a mapping: which ones are let in, what they read, how they are evaluated.
-//!
-//! A mapping must give the same transactions for the same record at any time on any machine, in bounded time and
-//! memory. The language has no limits of its own, so what could break this is refused in the compiled code. That
-//! includes every date function: they read the machine's zone, and `d(Field)` reads the clock when the field happens
-//! to hold the name of a zone. Times are read by `times.rs` instead.
+//! One expression of a mapping: what it reads, how it is evaluated. What may be in it says `crate::expression`, and
+//! dates may not: `d(Field, 'UTC')` reads the clock when the field happens to hold the name of a zone. `times.rs` reads
+//! times instead.
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rust_decimal::Decimal;
+use zen_expression::Scope;
 use zen_expression::compiler::{FetchFastTarget, Opcode};
 use zen_expression::expression::Standard;
-use zen_expression::functions::{FunctionKind, InternalFunction};
 use zen_expression::variable::{Symbol, Variable};
 use zen_expression::vm::VM;
-use zen_expression::{Scope, compile_expression};
 
 use super::record::Cells;
 use crate::error::{Code, Problem};
+use crate::expression::compile_for_record;
 
-/// The longest expression, in bytes.
-pub const MAX_EXPRESSION: usize = 4 << 10;
 /// The longest text that an expression may compute with, in bytes: together with the length of an expression this
 /// bounds its memory.
 const MAX_COMPUTED: usize = 16 << 10;
@@ -117,39 +112,25 @@ enum Program {
 impl Expression {
     /// `flat`: records have no nested objects. The error says what is wrong with the expression.
     pub fn compile(source: &str, flat: bool, fields: &mut Fields) -> Result<Self, String> {
-        if source.trim().is_empty() {
-            return Err("the expression is empty".to_owned());
-        }
-        if source.len() > MAX_EXPRESSION {
-            return Err(format!(
-                "the expression is {} bytes long, and at most {MAX_EXPRESSION} are taken",
-                source.len()
-            ));
+        let compiled = guarded(|| compile_for_record(source))?;
+        if compiled.dates {
+            return Err("dates cannot be computed with here; name the field, and say how to read it with timeZone and timeFormat".to_owned());
         }
         if source.contains('\0') {
             return Err("the expression holds a NUL".to_owned());
         }
-        let code = guarded(|| compile_expression(source).map_err(|error| error.to_string()))?;
-        let mut reads = Vec::new();
-        for opcode in code.bytecode().iter() {
-            if let Some(reason) = refusal(opcode) {
-                return Err(reason);
-            }
-            if let Some((name, path)) = fetched(opcode)? {
-                if flat && !path.is_empty() {
-                    let whole = std::iter::once(name).chain(path).collect::<Vec<_>>().join(".");
-                    return Err(format!(
-                        "a CSV record has no nested fields; a column '{whole}' is read by $root['{whole}']"
-                    ));
-                }
-                reads.push(fields.number(name));
+        for read in &compiled.reads {
+            if let (true, Some(below)) = (flat, &read.field) {
+                let whole = format!("{}.{below}", read.root);
+                return Err(format!(
+                    "a CSV record has no nested fields; a column '{whole}' is read by $root['{whole}']"
+                ));
             }
         }
+        let reads: Vec<usize> = compiled.reads.iter().map(|read| fields.number(&read.root)).collect();
+        let code = zen_expression::Expression::new_standard(compiled.bytecode);
         let program = match code.bytecode().as_ref() {
-            [opcode] if !reads.is_empty() => {
-                let path = fetched(opcode)?.map_or_else(Vec::new, |(_, path)| path);
-                Program::Field { field: reads[0], path: path.into_iter().map(str::to_owned).collect() }
-            }
+            [opcode] if let Some(path) = plain_path(opcode) => Program::Field { field: reads[0], path },
             _ if reads.is_empty() => {
                 let constant = guarded(|| code.evaluate(Variable::empty_object()).map_err(|error| error.to_string()))?;
                 Program::Constant(Value::owned(constant))
@@ -176,55 +157,19 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err("the expression cannot be evaluated".to_owned()))
 }
 
-/// The field that an opcode reads and the way into it.
-fn fetched(opcode: &Opcode) -> Result<Option<(&str, Vec<&str>)>, String> {
-    let whole_record = || "an expression reads fields by name, not the record as a whole".to_owned();
-    match opcode {
-        Opcode::FetchEnv(name) => Ok(Some((name, Vec::new()))),
-        Opcode::FetchFast(path) => {
-            let [FetchFastTarget::Root | FetchFastTarget::Begin, FetchFastTarget::String(name), rest @ ..] =
-                path.as_slice()
-            else {
-                return Err(whole_record());
-            };
-            let keys = rest.iter().map(|step| match step {
-                FetchFastTarget::String(key) => Ok(key.as_ref()),
-                _ => Err("an item of a list cannot be read directly; write (list)[0]".to_owned()),
-            });
-            Ok(Some((name, keys.collect::<Result<_, _>>()?)))
-        }
-        Opcode::FetchRootEnv => Err(whole_record()),
-        _ => Ok(None),
-    }
-}
-
-/// Why an opcode is not let in.
-fn refusal(opcode: &Opcode) -> Option<String> {
-    let reason = match opcode {
-        Opcode::Interval { .. } | Opcode::Begin => "ranges and functions over lists can take unlimited time and memory",
-        Opcode::AssignedObjectBegin | Opcode::AssignedObjectStep | Opcode::AssignedObjectEnd { .. } => {
-            "assignments can double a text over and over; write one expression"
-        }
-        Opcode::Exponent => "powers are computed in floating point",
-        Opcode::CallMethod { kind, .. } => {
-            return Some(format!("'{kind}' works on dates, which depend on the machine's clock and zone; {TIMES}"));
-        }
-        Opcode::CallFunction { kind: FunctionKind::Internal(InternalFunction::Rand), .. } => {
-            "'rand' gives another result each time"
-        }
-        Opcode::CallFunction { kind: FunctionKind::Internal(InternalFunction::FuzzyMatch), .. } => {
-            "'fuzzyMatch' is computed in floating point"
-        }
-        Opcode::CallFunction { kind: kind @ FunctionKind::Internal(InternalFunction::Date), .. }
-        | Opcode::CallFunction { kind: kind @ FunctionKind::Deprecated(_), .. } => {
-            return Some(format!("'{kind}' depends on the machine's clock and zone; {TIMES}"));
-        }
+/// The way into a field that an opcode reads by names alone.
+fn plain_path(opcode: &Opcode) -> Option<Vec<String>> {
+    let steps = match opcode {
+        Opcode::FetchEnv(_) => return Some(Vec::new()),
+        Opcode::FetchFast(steps) => steps.get(2..)?,
         _ => return None,
     };
-    Some(reason.to_owned())
+    let names = steps.iter().map(|step| match step {
+        FetchFastTarget::String(name) => Some(name.to_string()),
+        _ => None,
+    });
+    names.collect()
 }
-
-const TIMES: &str = "name the field, and say with timeZone and timeFormat how to read it";
 
 /// Evaluates the expressions of one mapping, on one thread, record after record.
 pub(super) struct Evaluator<'m> {

@@ -188,6 +188,16 @@ impl CompiledMapping {
         self.framing
     }
 
+    /// A text in the bytes that this mapping reads.
+    pub fn encode(&self, text: &str) -> Result<Vec<u8>, Problem> {
+        let (bytes, encoding, lacking) = self.framing.encoding.encode(text);
+        if lacking {
+            let message = format!("it has characters that {} does not have", encoding.name());
+            return Err(Problem::new(Code::BadEncoding, "", message));
+        }
+        Ok(bytes.into_owned())
+    }
+
     /// Whether a CSV file with these columns can be mapped. Nothing is asked of JSON Lines.
     pub fn check_header(&self, header: &[String]) -> Result<(), Problem> {
         let Syntax::Csv { .. } = self.framing.syntax else { return Ok(()) };

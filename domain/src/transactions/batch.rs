@@ -516,6 +516,7 @@ impl Deciding<'_> {
         let closed_at = round.as_ref().and_then(|key| self.closed_at(key));
         let mut verdicts = std::mem::take(&mut self.verdicts);
         self.pricer.price(fact, closed_at, &mut verdicts);
+        // Also when a round closes and the contract that waited for it does not cover the fact after all.
         if verdicts.is_empty() && !undoes {
             self.unpriced(
                 transaction,

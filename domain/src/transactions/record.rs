@@ -124,9 +124,10 @@ async fn run(scoped: &Scoped, submissions: Vec<Submission>, keep: bool) -> Resul
             .await?;
             write(&writer, &tx, &context, &mut decision, &submissions).await?;
             if keep {
-                tx.commit().await?
+                tx.commit().await?;
+                writer.lanes().touch(writer.tenant());
             } else {
-                tx.rollback().await?
+                tx.rollback().await?;
             }
             Ok(decision.outcomes)
         })

@@ -1,4 +1,6 @@
 //! The core on a real database, through its public face. One binary, because linking it is what takes time.
 
 mod access;
+mod contracts;
+mod crash;
 mod support;

@@ -7,13 +7,20 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::Bytes;
+use domain::catalogue::{NewAsset, ProductFacts};
 use domain::clock::Clock;
 use domain::db::{Db, DbLock};
 use domain::ids::{MemberId, PartnerId, SourceId, TenantId};
+use domain::imports::ImportRun;
+use domain::partners::NewPartner;
 use domain::secrets::{MasterKey, Secret};
+use domain::sources::NewSource;
+use domain::sources::mapping::Mapping;
 use domain::tenants::{NewTenant, SignedIn, Tenant};
 use domain::time::{MICROS_PER_SECOND, Timestamp};
 use domain::{Code, Domain, Error, Role, Scoped};
+use futures_util::Stream;
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
 
@@ -185,4 +192,77 @@ pub fn is_denied<T>(result: Result<T, Error>) -> bool {
 
 pub fn is_not_found<T>(result: Result<T, Error>) -> bool {
     matches!(result, Err(Error::NotFound(_)))
+}
+
+/// A partner with a source that reads the crash game's file.
+#[derive(Clone, Copy)]
+pub struct Game {
+    pub partner: PartnerId,
+    pub source: SourceId,
+}
+
+impl TestTenant {
+    /// The asset, the product, a partner and the source of the crash game, read in this encoding.
+    pub async fn crash_game(&self, _app: &TestApp, encoding: &str) -> Game {
+        let admin = &self.admin;
+        let asset = NewAsset { code: "BIT".into(), exponent: 2, accounting_exponent: None };
+        admin.create_asset(asset).await.expect("an asset");
+        admin.create_product("crash", product("Crash")).await.expect("a product");
+        let partner = NewPartner { name: "Bustabit".into(), reference: None };
+        let partner = admin.create_partner(partner).await.expect("a partner").id;
+        let mapping = Mapping::parse(&CRASH_MAPPING.replace("windows-1252", encoding)).expect("a mapping");
+        let new = NewSource { partner, name: "crash".into(), mapping, calendar: None };
+        let source = admin.create_source(new).await.expect("a source").id;
+        Game { partner, source }
+    }
+
+    /// Another partner whose contracts may count the same source.
+    pub async fn another_partner(&self, game: &Game, name: &str) -> Game {
+        let new = NewPartner { name: name.into(), reference: None };
+        Game { partner: self.admin.create_partner(new).await.expect("a partner").id, ..*game }
+    }
+
+    /// Imports a whole file that arrives in pieces.
+    pub async fn import(&self, source: SourceId, name: &str, file: &[u8]) -> ImportRun {
+        let run = self.admin.begin_import(source, name, None).await.expect("a run");
+        self.admin.import(run.id, 0, pieces(file), true).await.expect("the run ends")
+    }
+}
+
+/// A file as a network delivers it.
+pub fn pieces(file: &[u8]) -> impl Stream<Item = std::io::Result<Bytes>> + Send + use<> {
+    let pieces: Vec<Bytes> = file.chunks(60_000).map(Bytes::copy_from_slice).collect();
+    futures_util::stream::iter(pieces.into_iter().map(Ok))
+}
+
+pub fn product(name: &str) -> ProductFacts {
+    ProductFacts {
+        name: name.into(),
+        category: None,
+        studio: None,
+        theoretical_rtp: None,
+        volatility: None,
+        valid_from: None,
+    }
+}
+
+pub const CRASH_MAPPING: &str = r#"{
+  "format": "csv", "encoding": "windows-1252", "timeZone": "UTC",
+  "emit": [
+    { "kind": "STAKE", "externalId": "Id + ':stake'", "amount": "number(Bet)", "currency": "'BIT'",
+      "occurredAt": "PlayDate", "product": "'crash'", "player": "Username", "round": "GameID" },
+    { "when": "CashedOut != 'NA'", "kind": "WIN", "externalId": "Id + ':win'", "amount": "number(Bet) + number(Profit)",
+      "currency": "'BIT'", "occurredAt": "PlayDate", "product": "'crash'", "player": "Username", "round": "GameID" }
+  ]
+}"#;
+
+/// The real file, kept beside the repository and never in it. Tests that need it say so when it is absent.
+pub fn crash_game_file() -> Option<Vec<u8>> {
+    let beside = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
+    let folder = std::env::var_os("SALDO_TEST_DATA").map_or(beside, PathBuf::from);
+    let file = std::fs::read(folder.join("crash-game-rounds.csv")).ok();
+    if file.is_none() {
+        eprintln!("SKIPPED: crash-game-rounds.csv is not in {}; SALDO_TEST_DATA names its folder", folder.display());
+    }
+    file
 }

@@ -197,6 +197,30 @@ fn moving_facts_to_another_version_corrects_both() {
     assert_eq!(lines, [(1, Some("all".into()), -80), (2, Some("new".into()), 100)]);
 }
 
+#[test]
+fn late_facts_that_are_taken_back_leave_no_trace() {
+    let mut books = plain("CARRY");
+    books.record(&event(0, AccrualKind::Win, 1_000));
+    books.close_next();
+    books.record(&event(0, AccrualKind::Win, 500));
+    books.record(&event(1, AccrualKind::Stake, 1_600));
+    books.close_next();
+    assert_eq!(books.chain()[1].total.0, 8, "1,600 less 1,500");
+    // The late row is replaced by one that comes to nothing, as when terms change back.
+    let late = books.accounts[0].accruals.last_mut().expect("a late row");
+    (late.amount, late.transactions) = (Units::ZERO, 0);
+    let corrections: Vec<_> = books.chain()[2].lines.iter().map(|line| (line.corrects, line.amount.0)).collect();
+    assert_eq!(corrections, [(Some(books.accounts[1].id), 40)]);
+    // What was corrected is corrected back, even if no late row is left at all.
+    let mut books = plain("RESET");
+    books.record(&event(0, AccrualKind::Stake, 1_000));
+    books.close_next();
+    books.record(&event(0, AccrualKind::Stake, 500));
+    books.close_next();
+    books.accounts[0].accruals.pop();
+    assert_eq!(books.chain()[2].total.0, -40);
+}
+
 /// Contracts with two versions and three classes, in every mode and level, flat and tiered.
 fn contracts() -> impl Strategy<Value = Vec<ActiveVersion>> {
     let modes = prop::sample::select(vec!["CARRY", "RESET", "PAYABLE_BY_PARTNER"]);

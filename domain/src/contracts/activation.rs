@@ -1,0 +1,148 @@
+//! Whether a version may take its place among a tenant's active ones.
+
+use super::contract::{ActiveVersion, Cycle, Every, Weekday};
+use super::terms;
+use crate::error::{Code, Problem};
+use crate::ids::ContractId;
+use crate::time::Timestamp;
+
+/// Another contract that claims the same transactions, and from when on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Overlap {
+    pub contract: ContractId,
+    pub from: Timestamp,
+}
+
+/// Contracts of the same partner, role and currency whose scope overlaps that of `new` while both are in force.
+/// `active` are the partner's active versions.
+pub fn overlaps(new: &ActiveVersion, active: &[ActiveVersion]) -> Vec<Overlap> {
+    let mut found: Vec<Overlap> = Vec::new();
+    let new_end = end_of(new, active);
+    let rivals = active.iter().filter(|other| {
+        other.contract != new.contract
+            && other.partner == new.partner
+            && other.terms.role == new.terms.role
+            && other.terms.currency == new.terms.currency
+            && terms::overlap(&other.terms.scope, &new.terms.scope)
+    });
+    for rival in rivals {
+        let from = rival.valid_from.max(new.valid_from);
+        let before = |end: Option<Timestamp>| end.is_none_or(|end| from < end);
+        if before(new_end) && before(end_of(rival, active)) {
+            found.push(Overlap { contract: rival.contract, from });
+        }
+    }
+    found.sort_by_key(|overlap| (overlap.contract, overlap.from));
+    found.dedup_by_key(|overlap| overlap.contract);
+    found
+}
+
+/// When the next version of the same contract takes over.
+fn end_of(version: &ActiveVersion, active: &[ActiveVersion]) -> Option<Timestamp> {
+    let later =
+        active.iter().filter(|other| other.contract == version.contract && other.valid_from > version.valid_from);
+    later.map(|other| other.valid_from).min()
+}
+
+/// What keeps `new` from its place among the active versions of its own contract.
+pub fn check(new: &ActiveVersion, own: &[ActiveVersion]) -> Vec<Problem> {
+    let own: Vec<&ActiveVersion> = own.iter().filter(|other| other.contract == new.contract).collect();
+    let mut problems = Vec::new();
+    if let Some(same) = own.iter().find(|other| other.valid_from == new.valid_from) {
+        let message = format!("version {} counts from {} as well", same.version, new.terms.valid_from);
+        problems.push(Problem::new(Code::AlreadyExists, "validFrom", message));
+    }
+    let before = own.iter().filter(|other| other.valid_from < new.valid_from).max_by_key(|other| other.valid_from);
+    let after = own.iter().filter(|other| other.valid_from > new.valid_from).min_by_key(|other| other.valid_from);
+    let changes =
+        before.map(|before| (*before, new, "validFrom")).into_iter().chain(after.map(|after| (new, *after, "cycle")));
+    for (old, next, path) in changes {
+        let (a, b, at) = (&old.terms.cycle, &next.terms.cycle, next.valid_from);
+        let on_both = a.is_boundary(at) && b.is_boundary(at);
+        if !same(a, b) && !on_both {
+            let message = format!(
+                "version {} changes the cycle on {}, which must be the beginning of a period of version {} and of its own",
+                next.version, next.terms.valid_from, old.version
+            );
+            problems.push(Problem::new(Code::BadInput, path, message));
+        }
+    }
+    problems
+}
+
+/// Whether two cycles cut time alike by what they say.
+fn same(a: &Cycle, b: &Cycle) -> bool {
+    let week = |cycle: &Cycle| (cycle.every == Every::Week).then(|| cycle.starts_on.unwrap_or(Weekday::Monday));
+    (a.every, a.time_zone, a.cut_off_hour, week(a)) == (b.every, b.time_zone, b.cut_off_hour, week(b))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::contracts::fixtures::active;
+    use crate::ids::PartnerId;
+
+    /// A version of a contract of the one partner.
+    fn version(contract: u128, version: i64, change: Value) -> ActiveVersion {
+        ActiveVersion { partner: PartnerId::NONE, ..active(contract, version, change) }
+    }
+
+    fn rivals(new: Value, active: &[ActiveVersion]) -> Vec<ContractId> {
+        overlaps(&version(1, 9, new), active).into_iter().map(|overlap| overlap.contract).collect()
+    }
+
+    #[test]
+    fn two_contracts_of_a_partner_and_role_never_claim_the_same() {
+        let two = ContractId(uuid::Uuid::from_u128(2));
+        let crash = json!({ "scope": { "products": ["crash"] } });
+        let others = [version(2, 1, crash.clone())];
+        assert_eq!(rivals(json!({}), &others), [two]);
+        assert_eq!(rivals(json!({ "role": "AFFILIATE" }), &others), []);
+        assert_eq!(rivals(json!({ "currency": "KRW" }), &others), []);
+        assert_eq!(rivals(json!({ "scope": { "products": ["dice"] } }), &others), []);
+        assert_eq!(rivals(crash.clone(), &[active(2, 1, crash.clone())]), [], "another partner's");
+        assert_eq!(rivals(crash.clone(), &[version(1, 1, crash)]), [], "its own earlier version");
+    }
+
+    #[test]
+    fn scopes_meet_only_while_both_versions_are_in_force() {
+        let on = |from: &str, product: &str| json!({ "validFrom": from, "scope": { "products": [product] } });
+        // Contract 2 gives up crash on 1 March.
+        let others = [version(2, 1, on("2021-01-01", "crash")), version(2, 2, on("2021-03-01", "dice"))];
+        assert_eq!(rivals(on("2021-03-01", "crash"), &others), []);
+        let found = overlaps(&version(1, 1, on("2021-02-28", "crash")), &others);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].from, version(1, 1, on("2021-02-28", "crash")).valid_from);
+        // This contract itself moves on to slots before the other begins.
+        let mut both = others.to_vec();
+        both.push(version(1, 5, on("2020-12-15", "slots")));
+        assert_eq!(rivals(on("2020-12-01", "crash"), &both), []);
+    }
+
+    #[test]
+    fn versions_follow_each_other_on_the_boundaries_of_periods() {
+        let cycle = |every: &str, zone: &str| json!({ "every": every, "timeZone": zone });
+        let paths = |new: Value, own: &[ActiveVersion]| -> Vec<String> {
+            check(&version(1, 9, new), own).into_iter().map(|problem| problem.path).collect()
+        };
+        let first = version(1, 1, json!({}));
+        let own = std::slice::from_ref(&first);
+        assert_eq!(paths(json!({ "validFrom": "2021-02-10" }), own), [] as [&str; 0], "the same cycle goes on");
+        assert_eq!(paths(json!({ "validFrom": "2021-02-10", "cycle": cycle("DAY", "UTC") }), own), ["validFrom"]);
+        assert_eq!(paths(json!({ "validFrom": "2021-02-01", "cycle": cycle("DAY", "UTC") }), own), [] as [&str; 0]);
+        assert_eq!(
+            paths(json!({ "validFrom": "2021-02-01", "cycle": cycle("MONTH", "Asia/Seoul") }), own),
+            ["validFrom"]
+        );
+        assert_eq!(paths(json!({ "validFrom": "2021-01-01" }), own), ["validFrom"], "two from the same day");
+        // Put before an active version, the change back happens where that one begins.
+        let later = [version(1, 2, json!({ "validFrom": "2021-03-15" }))];
+        assert_eq!(paths(json!({ "validFrom": "2021-02-01", "cycle": cycle("DAY", "UTC") }), &later), ["cycle"]);
+        let weekly = |starts_on: Value| json!({ "validFrom": "2021-02-10", "cycle": { "every": "WEEK", "timeZone": "UTC", "startsOn": starts_on } });
+        let monday = [version(1, 1, json!({ "cycle": { "every": "WEEK", "timeZone": "UTC" } }))];
+        assert_eq!(paths(weekly(json!("MONDAY")), &monday), [] as [&str; 0]);
+        assert_eq!(paths(weekly(json!("TUESDAY")), &monday), ["validFrom"]);
+    }
+}
