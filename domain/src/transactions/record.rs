@@ -9,9 +9,11 @@ use crate::error::{Code, Error, Fault, Problem, Result};
 use crate::ids::{BlockId, ConflictId, QuarantineId, TransactionId};
 use crate::{catalogue, contracts, imports, settlements, sources};
 
-use super::batch::{Decision, Ids, Prepared, RecordOutcome, Submission, decide};
+use super::batch::{Decision, Ids, Prepared};
 use super::context::Context;
+use super::decide::decide;
 use super::lanes::Job;
+use super::submission::{RecordOutcome, Submission};
 use super::{conflicts, quarantine, store};
 use crate::contracts::Book;
 
@@ -163,8 +165,8 @@ async fn write(
         if let Some(piece) = submission.piece {
             imports::advance_in(tx, piece, submission, outcomes, now).await?;
         }
-        if let Some(id) = submission.resolves {
-            quarantine::resolve_in(tx, scoped.caller(), id, submission, outcomes, now).await?;
+        if let Some(resolves) = submission.resolves {
+            quarantine::resolve_in(tx, resolves, submission, outcomes, now).await?;
         }
     }
     Ok(())
