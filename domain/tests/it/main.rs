@@ -5,4 +5,6 @@ mod contracts;
 mod crash;
 mod facts;
 mod recording;
+mod rollbacks;
+mod rounds;
 mod support;
