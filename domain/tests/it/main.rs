@@ -4,6 +4,7 @@ mod access;
 mod contracts;
 mod crash;
 mod facts;
+mod late;
 mod recording;
 mod rollbacks;
 mod rounds;
