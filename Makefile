@@ -42,7 +42,7 @@ fmt: tools ## Format the code
 
 bench: tools ## Measure the pipeline beside raw inserts, in one run (release build)
 	$(call step,Building the benchmark)
-	$(CARGO) bench --package e2e --bench pipeline
+	$(CARGO) bench --package domain --bench pipeline
 
 schema: tools ## Write schema.graphql anew from the code
 	$(CARGO) run --quiet --package api --bin saldo -- schema > schema.graphql.new

@@ -11,7 +11,7 @@ use domain::tenants::NewTenant;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::Config;
-use crate::{graphql, serve};
+use crate::{demo, graphql, serve};
 
 /// What went wrong, in words for the person at the terminal.
 pub(crate) type Outcome<T = ()> = Result<T, String>;
@@ -37,7 +37,9 @@ enum Command {
     Tenant(TenantCommand),
     /// Print the GraphQL schema
     Schema,
-    // `import` and `demo` come here.
+    /// Serve a demo tenant whose simulated provider sends records
+    Demo,
+    // `import` comes here.
 }
 
 #[derive(Subcommand)]
@@ -88,6 +90,7 @@ async fn dispatch(cli: Cli) -> Outcome {
     log_to_stderr(&config.log)?;
     match cli.command {
         Command::Serve => serve::serve(&config).await,
+        Command::Demo => demo::run(&config).await,
         Command::Migrate => migrate(&config).await,
         Command::Tenant(TenantCommand::Create(arguments)) => create_tenant(&config, arguments).await,
         Command::Schema => Ok(()),
