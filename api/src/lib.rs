@@ -6,3 +6,4 @@ mod demo;
 pub mod graphql;
 pub mod http;
 mod serve;
+mod uploads;

@@ -66,7 +66,7 @@ pub(crate) async fn open(config: &Config, purpose: &str) -> Outcome<Domain> {
     open_locked(config, lock(config, purpose)?).await
 }
 
-/// The same, for who has the lock already.
+/// The same with the database taken already.
 pub(crate) async fn open_locked(config: &Config, lock: DbLock) -> Outcome<Domain> {
     let url = &config.database_url;
     match migrations::status(url).await.map_err(|error| format!("{url}: {error}"))? {

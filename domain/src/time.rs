@@ -57,7 +57,8 @@ impl Timestamp {
 
     pub fn in_range(self) -> bool {
         use chrono::Datelike;
-        (FIRST_YEAR..=LAST_YEAR).contains(&self.utc().year())
+        // Not by `utc`, which shows what chrono cannot hold as 1970.
+        DateTime::from_timestamp_micros(self.0).is_some_and(|time| (FIRST_YEAR..=LAST_YEAR).contains(&time.year()))
     }
 
     pub fn plus(self, micros: i64) -> Self {
@@ -125,6 +126,7 @@ mod tests {
         assert_eq!(Timestamp::parse_rfc3339("0001-01-01T00:00:00Z"), None);
         assert_eq!(Timestamp::parse_rfc3339("9999-12-31T23:59:59Z"), None);
         assert_eq!(Timestamp::parse_rfc3339("2021-10-31T15:00:00"), None);
+        assert!(!Timestamp(i64::MAX).in_range() && !Timestamp(i64::MIN).in_range());
         let time = Timestamp::parse_rfc3339("2021-10-31T15:00:00.123456789+09:00").expect("a time");
         assert_eq!(time.to_rfc3339(), "2021-10-31T06:00:00.123456Z");
     }

@@ -117,6 +117,11 @@ impl Scoped {
             .filter(|run| self.caller().may(Permission::Read) || self.caller().may(Permission::Record(run.source_id))))
     }
 
+    pub async fn import_runs_by_ids(&self, ids: &[ImportRunId]) -> Result<Vec<ImportRun>> {
+        self.require(Permission::Read)?;
+        Ok(store::by_ids(&self.read().await?, ids).await?)
+    }
+
     pub async fn import_runs(&self, source: Option<SourceId>, page: PageRequest) -> Result<Page<ImportRun>> {
         self.require(Permission::Read)?;
         Ok(Page::cut(store::page(&self.read().await?, source, page).await?, page))

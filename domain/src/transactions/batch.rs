@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::contracts::{Book, Pricer, Verdict};
 use crate::error::{Code, Problem};
-use crate::ids::{BlockId, ConflictId, ContractId, ImportRunId, QuarantineId, SourceId, TransactionId};
+use crate::ids::{BlockId, ConflictId, ContractId, ImportRunId, MemberId, QuarantineId, SourceId, TransactionId};
 use crate::imports::Piece;
 use crate::settlements::Deltas;
 use crate::time::Timestamp;
@@ -34,7 +34,14 @@ pub struct Submission {
     /// The piece of a file that it is.
     pub piece: Option<Piece>,
     /// The quarantined record that this one replaces.
-    pub resolves: Option<QuarantineId>,
+    pub resolves: Option<Resolves>,
+}
+
+/// A quarantined record, and the member who tries it again: a batch has the records of many callers.
+#[derive(Clone, Copy, Debug)]
+pub struct Resolves {
+    pub record: QuarantineId,
+    pub by: Option<MemberId>,
 }
 
 /// What a record's bytes are.
@@ -389,7 +396,8 @@ impl Deciding<'_> {
         if let Some((_, State::Dismissed)) = known.filter(|_| submission.resolves.is_none()) {
             return RecordOutcome::Ignored;
         }
-        let known = submission.resolves.or(known.map(|(id, _)| id)).or_else(|| self.broken.get(&key).copied());
+        let resolves = submission.resolves.map(|resolves| resolves.record);
+        let known = resolves.or(known.map(|(id, _)| id)).or_else(|| self.broken.get(&key).copied());
         let id = known.unwrap_or_else(|| {
             let id = self.ids.quarantine();
             self.broken.insert(key, id);

@@ -27,7 +27,7 @@ use crate::page::{Page, PageRequest};
 use crate::sources;
 use crate::time::Timestamp;
 
-use batch::Form;
+use batch::{Form, Resolves};
 use transaction::{Draft, Kind};
 
 pub use batch::{Incoming, Outcome, RecordOutcome, Submission, What};
@@ -166,6 +166,7 @@ async fn submit_one(
     incoming: Incoming,
     resolves: Option<QuarantineId>,
 ) -> Result<RecordOutcome> {
+    let resolves = resolves.map(|record| Resolves { record, by: scoped.caller().member() });
     let records = Arc::new(vec![incoming]);
     let submission =
         Submission { source, raw: Arc::new(raw), file_offset: 0, form, header: None, records, piece: None, resolves };

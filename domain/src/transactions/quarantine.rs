@@ -8,16 +8,16 @@ use std::collections::HashMap;
 use sea_orm::entity::prelude::*;
 use sea_orm::{DbErr, Set};
 
-use crate::caller::{Caller, Permission, Scoped};
+use crate::caller::{Permission, Scoped};
 use crate::db::{Reach, TenantTx, tenant_owned};
 use crate::error::{Code, Error, Fault, Problem, Result};
-use crate::ids::{ImportRunId, QuarantineId, SourceId, TenantId};
+use crate::ids::{ImportRunId, MemberId, QuarantineId, SourceId, TenantId};
 use crate::page::{Page, PageRequest};
 use crate::paged;
 use crate::partners::text;
 use crate::time::Timestamp;
 
-use super::batch::{Decision, Form, Found, RecordOutcome, Submission, Wanted};
+use super::batch::{Decision, Form, Found, RecordOutcome, Resolves, Submission, Wanted};
 use super::store::{hash_of, length};
 use super::transaction::Draft;
 use super::{Incoming, submit_one};
@@ -160,7 +160,7 @@ impl Scoped {
             open(&record)?;
             let change = ActiveModel {
                 note: Set(Some(note)),
-                ..resolved(writer.caller(), State::Dismissed, writer.clock().now())
+                ..resolved(writer.caller().member(), State::Dismissed, writer.clock().now())
             };
             tx.update::<Entity>(|q| q.set(change).filter(Column::Id.eq(id))).await?;
             let record = by_id(&tx, id).await?.ok_or(Error::NotFound("quarantined record"))?;
@@ -178,10 +178,10 @@ fn open(record: &Model) -> Result<(), Problem> {
     Err(Problem::new(Code::WrongState, "id", format!("the record is {} already", record.state)))
 }
 
-fn resolved(caller: &Caller, state: State, now: Timestamp) -> ActiveModel {
+fn resolved(by: Option<MemberId>, state: State, now: Timestamp) -> ActiveModel {
     ActiveModel {
         state: Set(state.as_str().to_owned()),
-        resolved_by: Set(caller.member().map(|id| id.0)),
+        resolved_by: Set(by.map(|id| id.0)),
         resolved_at: Set(Some(now)),
         ..Default::default()
     }
@@ -278,8 +278,7 @@ pub(super) async fn write_in(
 /// Closes the quarantined record that a submission replaces, if the submission was taken.
 pub(super) async fn resolve_in(
     tx: &TenantTx,
-    caller: &Caller,
-    id: QuarantineId,
+    Resolves { record: id, by }: Resolves,
     submission: &Submission,
     outcomes: &[RecordOutcome],
     now: Timestamp,
@@ -300,7 +299,7 @@ pub(super) async fn resolve_in(
         (_, Err(_)) => return Ok(()),
     };
     let correction = serde_json::to_string(drafts).map_err(corrupt)?;
-    let change = ActiveModel { correction: Set(Some(correction)), ..resolved(caller, State::Retried, now) };
+    let change = ActiveModel { correction: Set(Some(correction)), ..resolved(by, State::Retried, now) };
     let open = tx
         .update::<Entity>(|q| q.set(change).filter(Column::Id.eq(id)).filter(Column::State.eq(State::Open.as_str())))
         .await?;

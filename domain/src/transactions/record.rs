@@ -163,8 +163,8 @@ async fn write(
         if let Some(piece) = submission.piece {
             imports::advance_in(tx, piece, submission, outcomes, now).await?;
         }
-        if let Some(id) = submission.resolves {
-            quarantine::resolve_in(tx, scoped.caller(), id, submission, outcomes, now).await?;
+        if let Some(resolves) = submission.resolves {
+            quarantine::resolve_in(tx, resolves, submission, outcomes, now).await?;
         }
     }
     Ok(())

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Code, Problem};
 use crate::ids::SourceId;
 use crate::money::{Asset, MoneyError, Units};
-use crate::time::Timestamp;
+use crate::time::{FIRST_YEAR, LAST_YEAR, Timestamp};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -168,6 +168,7 @@ impl Draft {
         let amount = amount(&self.amount, &asset, self.round_excess, kind)?;
         let missing_time = || Problem::new(Code::BadTime, "occurredAt", "is missing");
         let occurred_at = self.occurred_at.ok_or_else(missing_time)?;
+        self.times()?;
         for (field, text, longest) in [
             ("product", &self.product, LONGEST_NAME),
             ("player", &self.player, LONGEST_ID),
@@ -211,6 +212,19 @@ impl Draft {
             test: self.test,
             attributes: self.attributes.clone(),
         })
+    }
+
+    /// A mapping and a request refuse such times as they read them; a draft that was made in another way comes here.
+    fn times(&self) -> Result<(), Problem> {
+        let times =
+            [("occurredAt", self.occurred_at), ("settledAt", self.settled_at), ("reportedAt", self.reported_at)];
+        match times.into_iter().find(|(_, time)| time.is_some_and(|time| !time.in_range())) {
+            None => Ok(()),
+            Some((field, _)) => {
+                let message = format!("lies outside of the years {FIRST_YEAR} to {LAST_YEAR}");
+                Err(Problem::new(Code::BadTime, field, message))
+            }
+        }
     }
 
     fn affects_of(&self, kind: Kind) -> Result<Option<Affects>, Problem> {

@@ -3,4 +3,6 @@
 mod access;
 mod contracts;
 mod crash;
+mod facts;
+mod recording;
 mod support;

@@ -107,6 +107,12 @@ impl TestApp {
         sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&self.raw).await.expect("the statement runs");
     }
 
+    /// One column of text out of SQL that goes past the core.
+    pub async fn rows(&self, sql: &str) -> Vec<String> {
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql.to_owned())).fetch_all(&self.raw).await.expect("rows");
+        rows.iter().map(|row| row.get(0)).collect()
+    }
+
     /// One integer out of SQL that goes past the core.
     pub async fn number(&self, sql: &str) -> i64 {
         let row = sqlx::query(sqlx::AssertSqlSafe(sql.to_owned())).fetch_one(&self.raw).await.expect("one row");
