@@ -23,7 +23,7 @@ use crate::partners::text;
 use crate::sources::framing::{Chunk, Framer, Limits, Position};
 use crate::sources::mapping::CompiledMapping;
 use crate::time::Timestamp;
-use crate::transactions::batch::Form;
+use crate::transactions::submission::Form;
 use crate::transactions::{Incoming, RecordOutcome, Submission};
 
 use run::{Counts, State};
