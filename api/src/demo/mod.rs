@@ -52,7 +52,10 @@ const QUERIES: [(&str, &str); 3] = [
         "The latest transactions",
         "{ transactions(first: 5) { nodes { externalId kind amount { amount currency } occurredAt product } } }",
     ),
-    ("What could not be read, and where it is", "{ quarantine(first: 3) { nodes { id code field message raw } } }"),
+    (
+        "What could not be read, and where it is",
+        "{ quarantine(first: 3) { nodes { recordNumber error { code field message } rawRecord state } } }",
+    ),
 ];
 
 fn welcome(demo: &Demo, address: SocketAddr) -> String {
