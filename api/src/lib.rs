@@ -5,5 +5,8 @@ pub mod config;
 mod demo;
 pub mod graphql;
 pub mod http;
+mod import;
+mod progress;
+mod send;
 mod serve;
 mod uploads;

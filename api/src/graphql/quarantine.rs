@@ -3,6 +3,7 @@
 use async_graphql::connection::Connection;
 use async_graphql::{ComplexObject, Context, Enum, ID, InputObject, Object, SimpleObject};
 use domain::ids::{ImportRunId, MemberId, QuarantineId, SourceId, TransactionId};
+use domain::money::Units;
 use domain::transactions::transaction::Difference;
 use domain::transactions::{self, RecordOutcome as CoreOutcome, quarantine};
 
@@ -10,7 +11,7 @@ use super::errors::{Failure, UserError, outcome};
 use super::ids::id;
 use super::imports::ImportRun;
 use super::loaders;
-use super::money::{corrupt, word};
+use super::money::{self, corrupt, word};
 use super::page::{self, Cursor, cost};
 use super::recording::RecordTransactionResult;
 use super::scalars::{DateTime, Decimal};
@@ -151,17 +152,37 @@ impl Conflict {
         Ok(loaders::required(ctx, self.stands, "transaction").await?.into())
     }
 
-    async fn differences(&self) -> Result<Vec<FieldDifference>, Failure> {
+    async fn differences(&self, ctx: &Context<'_>) -> Result<Vec<FieldDifference>, Failure> {
         let differences: Vec<Difference> =
             serde_json::from_str(&self.differences).map_err(|error| corrupt(format!("a conflict: {error}")))?;
-        let shown = |Difference { field, recorded, received }| FieldDifference { field, recorded, received };
-        Ok(differences.into_iter().map(shown).collect())
+        let recorded = loaders::required(ctx, self.stands, "transaction").await?.currency;
+        let other = differences.iter().find(|difference| difference.field == "currency");
+        let received = other.and_then(|difference| difference.received.clone()).unwrap_or_else(|| recorded.clone());
+        let mut shown = Vec::with_capacity(differences.len());
+        for Difference { field, recorded: ours, received: theirs } in differences {
+            shown.push(match field.as_str() {
+                "amountUnits" => FieldDifference {
+                    field: "amount".to_owned(),
+                    recorded: major(ctx, ours, &recorded).await?,
+                    received: major(ctx, theirs, &received).await?,
+                },
+                _ => FieldDifference { field, recorded: ours, received: theirs },
+            });
+        }
+        Ok(shown)
     }
 
     /// The import that brought it; null for one that came in a request.
     async fn import_run(&self, ctx: &Context<'_>) -> Result<Option<ImportRun>, Failure> {
         ImportRun::of(ctx, self.run).await
     }
+}
+
+/// Accounting units, which the core compares, in the major units that clients know.
+async fn major(ctx: &Context<'_>, units: Option<String>, currency: &str) -> Result<Option<String>, Failure> {
+    let Some(units) = units else { return Ok(None) };
+    let units = units.parse().map_err(|_| corrupt(format!("the amount '{units}' of a conflict")))?;
+    Ok(Some(money::asset(ctx, currency).await?.format_units(Units(units))))
 }
 
 #[derive(Default, InputObject)]
