@@ -20,7 +20,7 @@ async fn record(server: &TestServer, token: &str, transactions: Value) -> Value 
 }
 
 fn outcomes(results: &Value) -> Vec<&str> {
-    results.as_array().unwrap().iter().map(|result| result["outcome"].as_str().unwrap()).collect()
+    results.as_array().expect("a list").iter().map(|result| result["outcome"].as_str().expect("a text")).collect()
 }
 
 #[tokio::test]
