@@ -138,6 +138,7 @@ const SETTLEMENTS: &str = "{ settlements { nodes {
 } } }";
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story, told in its order")]
 async fn a_settlement_grows_and_closes() {
     let server = TestServer::new().await;
     let Crash { ada, partner, contract, source, .. } = server.crash("acme").await;
