@@ -119,7 +119,7 @@ async fn take(scoped: &Scoped, run: ImportRun, offset: u64, body: Body, complete
         Err(error) => {
             // The sender learns where to go on.
             let stands = scoped.import_run(run.id).await.ok().flatten().unwrap_or(run);
-            Err(Refusal { run: Some(stands), ..error.into() })
+            Err(Refusal { run: Some(stands.into()), ..error.into() })
         }
     }
 }
@@ -269,7 +269,7 @@ struct Refusal {
     status: StatusCode,
     code: &'static str,
     detail: String,
-    run: Option<ImportRun>,
+    run: Option<Box<ImportRun>>,
 }
 
 impl Refusal {
