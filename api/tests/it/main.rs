@@ -2,6 +2,7 @@
 
 mod access;
 mod command_line;
+mod import;
 mod isolation;
 mod requests;
 mod schema;

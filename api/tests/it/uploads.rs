@@ -7,16 +7,7 @@ use poem::Body;
 use poem::http::{Method, StatusCode};
 use serde_json::json;
 
-use crate::support::{Crash, HEADER, TestServer};
-
-fn file(records: usize) -> String {
-    let mut file = HEADER.to_owned();
-    for n in 0..records {
-        let cashed = if n % 2 == 0 { "2.0" } else { "NA" };
-        file += &format!("{n},{},alice,100,{cashed},50,2021-11-20T19:44:{:02}Z\n", n / 10, n % 60);
-    }
-    file
-}
+use crate::support::{Crash, TestServer, file};
 
 /// A body that ends in an error, as one does whose sender is gone.
 fn cut(bytes: &str) -> Body {
