@@ -12,7 +12,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::Config;
 use crate::import::{self, Import};
-use crate::{graphql, serve};
+use crate::{demo, graphql, serve};
 
 /// What went wrong, in words for the person at the terminal.
 pub(crate) type Outcome<T = ()> = Result<T, String>;
@@ -42,7 +42,8 @@ enum Command {
     ///
     /// Cut off, it goes on where it was when it is run again. Exit code 0 when every record is accounted for.
     Import(Import),
-    // `demo` comes here.
+    /// Serve a demo tenant whose simulated provider sends records
+    Demo,
 }
 
 #[derive(Subcommand)]
@@ -93,6 +94,7 @@ async fn dispatch(cli: Cli) -> Outcome {
     log_to_stderr(&config.log)?;
     match cli.command {
         Command::Serve => serve::serve(&config).await,
+        Command::Demo => demo::run(&config).await,
         Command::Migrate => migrate(&config).await,
         Command::Tenant(TenantCommand::Create(arguments)) => create_tenant(&config, arguments).await,
         Command::Import(arguments) => import::import(&config, arguments).await,

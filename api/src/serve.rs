@@ -1,5 +1,7 @@
 //! Opening the core on this machine's database, and serving it.
 
+use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use domain::Domain;
@@ -19,22 +21,38 @@ use crate::http;
 const GRACE: Duration = Duration::from_secs(20);
 const IDLE_CONNECTION: Duration = Duration::from_secs(75);
 
-/// Serves until SIGTERM or Ctrl-C, then lets every change that has begun finish.
+/// Serves until SIGTERM or Ctrl-C.
 pub(crate) async fn serve(config: &Config) -> Outcome {
     let domain = open(config, "serve").await?;
-    let address = config.listen;
-    let listener = tokio::net::TcpListener::bind(address).await.map_err(|error| format!("{address}: {error}"))?;
-    let address = listener.local_addr().map_err(|error| format!("{address}: {error}"))?;
-    let acceptor = TcpAcceptor::from_tokio(listener).map_err(|error| format!("{address}: {error}"))?;
-    say(&format!("Saldo is at http://{address}"))?;
-    let server = Server::new_with_acceptor(acceptor).idle_timeout(IDLE_CONNECTION);
-    let served = server.run_with_graceful_shutdown(http::routes(domain.clone()), stop_signal(), Some(GRACE));
+    let announce = |address| say(&format!("Saldo is at http://{address}"));
+    run(config.listen, domain, announce, std::future::pending()).await
+}
+
+/// Serves `domain` and works in the background until SIGTERM or Ctrl-C, then lets every change that has begun finish.
+/// `announce` is told where it listens; `beside` runs as long as it serves.
+pub(crate) async fn run(
+    address: SocketAddr,
+    domain: Domain,
+    announce: impl FnOnce(SocketAddr) -> Outcome,
+    beside: impl Future<Output = Infallible>,
+) -> Outcome {
     let served = tokio::select! {
-        served = served => served,
+        served = answer(address, &domain, announce) => served,
         () = domain.work() => Ok(()),
+        never = beside => match never {},
     };
     domain.shut_down().await;
     tracing::info!("stopped");
+    served
+}
+
+async fn answer(address: SocketAddr, domain: &Domain, announce: impl FnOnce(SocketAddr) -> Outcome) -> Outcome {
+    let listener = tokio::net::TcpListener::bind(address).await.map_err(|error| format!("{address}: {error}"))?;
+    let address = listener.local_addr().map_err(|error| format!("{address}: {error}"))?;
+    let acceptor = TcpAcceptor::from_tokio(listener).map_err(|error| format!("{address}: {error}"))?;
+    announce(address)?;
+    let server = Server::new_with_acceptor(acceptor).idle_timeout(IDLE_CONNECTION);
+    let served = server.run_with_graceful_shutdown(http::routes(domain.clone()), stop_signal(), Some(GRACE)).await;
     served.map_err(|error| format!("the server: {error}"))
 }
 

@@ -1,6 +1,7 @@
 //! Whether a version may take its place among a tenant's active ones.
 
 use super::contract::{ActiveVersion, Cycle, Every, Weekday};
+use super::period::Period;
 use super::terms;
 use crate::error::{Code, Problem};
 use crate::ids::ContractId;
@@ -68,6 +69,23 @@ pub fn check(new: &ActiveVersion, own: &[ActiveVersion]) -> Vec<Problem> {
         }
     }
     problems
+}
+
+/// Settlements that are there already and that `new`, in force in their time, would cut otherwise: facts of one period
+/// would be spread over others, or one would end before the facts in it.
+pub fn recuts(new: &ActiveVersion, own: &[ActiveVersion], settled: &[Period]) -> Vec<Problem> {
+    let own: Vec<ActiveVersion> = own.iter().filter(|other| other.contract == new.contract).cloned().collect();
+    let end = end_of(new, &own);
+    let governed = |period: &&Period| period.start >= new.valid_from && end.is_none_or(|end| period.start < end);
+    let cut = settled.iter().filter(governed).filter(|period| new.terms.cycle.period(period.start) != **period).min();
+    let problem = |period: &Period| {
+        let message = format!(
+            "there is a settlement from {} to {} already, which this cycle cuts otherwise; let the version begin after it",
+            period.start, period.end
+        );
+        Problem::new(Code::BadInput, "validFrom", message)
+    };
+    cut.map(problem).into_iter().collect()
 }
 
 /// Whether two cycles cut time alike by what they say.

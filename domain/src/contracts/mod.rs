@@ -157,7 +157,9 @@ impl Scoped {
                 return Ok(draft);
             }
             let active = check_in(&tx, &contract, &draft.terms).await?;
-            let problems = activation::check(&draft.clone().active(contract.partner_id), &active);
+            let new = draft.clone().active(contract.partner_id);
+            let mut problems = activation::check(&new, &active);
+            problems.extend(activation::recuts(&new, &active, &settlements::periods_in(&tx, id).await?));
             refuse(problems)?;
             let (now, member) = (writer.clock().now(), writer.caller().member());
             store::change_version(&tx, id, version, store::activated(now, member)).await?;

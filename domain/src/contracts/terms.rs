@@ -249,6 +249,14 @@ mod tests {
     }
 
     #[test]
+    fn the_example_of_the_document_is_right() {
+        let document = include_str!("../../../docs/contracts.md");
+        let json = document.split("```json").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+        let terms = serde_json::from_str(json).expect("terms");
+        assert_eq!(check(&terms, &Asset::new("BIT", 2)), []);
+    }
+
+    #[test]
     fn a_rate_table_has_no_gap_no_dead_row_and_no_doubt() {
         refused(rows(json!([])), "rateTable.rows", Code::BadInput);
         refused(

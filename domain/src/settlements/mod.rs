@@ -15,6 +15,7 @@ mod store;
 use std::collections::HashMap;
 
 use crate::caller::{Permission, Scoped};
+use crate::contracts::Period;
 use crate::db::TenantTx;
 use crate::error::Result;
 use crate::ids::{ContractId, PartnerId, SettlementId};
@@ -93,6 +94,12 @@ impl Scoped {
         })
         .await
     }
+}
+
+/// The periods of all settlements of a contract, open and closed.
+pub(crate) async fn periods_in(tx: &TenantTx, contract: ContractId) -> Result<Vec<Period>> {
+    let rows = store::of_contracts(tx, &[contract]).await?;
+    Ok(rows.into_iter().map(|row| Period { start: row.period_start, end: row.period_end }).collect())
 }
 
 /// Counts all facts anew after terms, products or players changed for times that already have some.

@@ -137,12 +137,11 @@ fn suffixes(settlements: Vec<Settlement>, late: &HashSet<SettlementId>) -> Vec<V
 
 fn account_of(row: &Settlement, accruals: Option<Vec<Accrual>>, lines: Option<Vec<Line>>) -> Result<Account> {
     let open = row.state == State::Open.as_str();
-    // A period behind the last close that nobody settled was born closed, without a close that froze anything.
-    let born_closed = row.closed_by.is_none() && row.transaction_count == Some(0) && lines.is_none();
-    let frozen = match open || born_closed {
-        true => None,
-        false => Some(Frozen { lines: lines.unwrap_or_default(), carry_out: carry_of(row)? }),
-    };
+    let frozen = Frozen { lines: lines.unwrap_or_default(), carry_out: carry_of(row)? };
+    // A period behind the last close that nobody settled was born closed, without a close that froze anything. A close
+    // that froze nothing at all, with nothing carried in either, looks the same and comes to the same.
+    let born_closed = row.transaction_count == Some(0) && frozen == Frozen::default();
+    let frozen = (!open && !born_closed).then_some(frozen);
     Ok(Account {
         id: row.id,
         period: Period { start: row.period_start, end: row.period_end },

@@ -143,6 +143,8 @@ pub struct Decision {
     pub facts: Vec<NewFact>,
     pub deltas: Deltas,
     pub unpriced: Vec<Unpriced>,
+    /// Facts that a rollback undid: whoever could not price them need not any more.
+    pub undone: BTreeSet<TransactionId>,
     /// By the named fact: the rollback, and whether the fact is there.
     pub rollbacks: Vec<(Key, TransactionId, bool)>,
     /// Rollbacks whose fact has come.

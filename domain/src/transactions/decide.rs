@@ -185,10 +185,15 @@ impl Deciding<'_> {
         let Some(reverses) = &rollback.reverses else { return };
         let target = (rollback.source, reverses.clone());
         let named = self.fact(&target).cloned();
-        self.rollbacks.insert(target, (transaction, named.is_some()));
+        self.rollbacks.insert(target.clone(), (transaction, named.is_some()));
         if let Some(named) = named {
+            self.needs_no_price(&target);
             self.count(transaction, &named, true, None);
         }
+    }
+
+    fn needs_no_price(&mut self, undone: &Key) {
+        self.out.undone.extend(self.known(undone).map(|(id, _)| id));
     }
 
     /// A rollback may have come first: then it takes effect now.
@@ -196,9 +201,11 @@ impl Deciding<'_> {
         if let Some((rollback, matched)) = self.rollbacks.get_mut(key).filter(|(_, matched)| !*matched) {
             *matched = true;
             let rollback = *rollback;
+            self.needs_no_price(key);
             self.count(rollback, fact, true, None);
         } else if let Some((rollback, false)) = self.found.rollbacks.get(key) {
             self.out.matched.push(key.clone());
+            self.needs_no_price(key);
             self.count(*rollback, fact, true, None);
         }
     }
@@ -217,6 +224,10 @@ impl Deciding<'_> {
             waiting.extend(stored.iter().cloned());
             self.out.closed.insert(key);
         }
+        let undone: BTreeSet<&str> =
+            waiting.iter().filter(|wait| wait.undoes).map(|wait| wait.fact.external_id.as_str()).collect();
+        let undone = waiting.iter().filter(|wait| undone.contains(wait.fact.external_id.as_str()));
+        self.out.undone.extend(undone.map(|wait| wait.transaction));
         for wait in waiting {
             self.count(wait.transaction, &wait.fact, wait.undoes, Some(wait.contract));
         }
@@ -255,7 +266,10 @@ impl Deciding<'_> {
                     let wait = Waiting { contract, transaction, fact: fact.clone(), undoes };
                     self.waiting.entry(key).or_default().push(wait);
                 }
-                Verdict::Failed { contract, reason, message } if !undoes => {
+                // Another contract's failure was listed when the fact came.
+                Verdict::Failed { contract, reason, message }
+                    if !undoes && only.is_none_or(|only| only == contract) =>
+                {
                     self.unpriced(transaction, contract, fact.source, reason, message);
                 }
                 _ => {}
@@ -283,5 +297,11 @@ impl Deciding<'_> {
             self.out.waiting.extend(waiting.into_iter().map(|wait| (key.clone(), wait.contract, wait.transaction)));
         }
         self.out.waiting.sort();
+        let undone = std::mem::take(&mut self.out.undone);
+        self.out.unpriced.retain(|row| !undone.contains(&row.transaction));
+        // Two contracts may have waited for one fact in vain.
+        self.out.unpriced.sort_by_key(|row| (row.transaction, row.contract));
+        self.out.unpriced.dedup_by_key(|row| (row.transaction, row.contract));
+        self.out.undone = undone;
     }
 }

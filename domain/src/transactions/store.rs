@@ -14,7 +14,7 @@ use crate::paged;
 use crate::time::Timestamp;
 
 use super::TransactionFilter;
-use super::batch::{Decision, Found, Key, RoundKey, Unpriced, Waiting, Wanted};
+use super::batch::{Decision, Found, Key, RoundKey, Unpriced, Waiting, Wanted, round_key};
 use super::submission::Submission;
 use super::tables::{Column, Entity, Model, block, rollback, round, unpriced, waiting};
 use super::transaction::{Affects, Fact, Kind, Player};
@@ -41,7 +41,10 @@ pub(super) async fn find(tx: &TenantTx, wanted: &Wanted, with_rounds: bool) -> R
         find_reversed(tx, (*source, reverses.clone()), &mut found).await?;
     }
     if with_rounds {
-        for key in &wanted.rounds {
+        // A rollback takes effect in the round of the fact that it names, and need not name the round itself.
+        let mut rounds = wanted.rounds.clone();
+        rounds.extend(found.facts.values().filter_map(round_key));
+        for key in &rounds {
             find_round(tx, key, &mut found).await?;
         }
     }
@@ -187,8 +190,11 @@ const KEYS: Insert = Insert {
 const ROLLBACKS: Insert =
     Insert { table: "rollbacks", columns: &["source_id", "reverses", "transaction_id", "matched"], on_conflict: "" };
 /// A round closes once: a second fact that says so changes nothing.
-const ROUNDS: Insert =
-    Insert { table: "rounds", columns: &["source_id", "round", "player", "closed_at"], on_conflict: "" };
+const ROUNDS: Insert = Insert {
+    table: "rounds",
+    columns: &["source_id", "round", "player", "closed_at"],
+    on_conflict: "ON CONFLICT (tenant_id, source_id, round, player) DO NOTHING",
+};
 const WAITING: Insert = Insert {
     table: "waiting",
     columns: &["source_id", "round", "player", "contract_id", "transaction_id"],
@@ -245,6 +251,11 @@ pub(super) async fn write(
         .await?;
     }
     tx.bulk_insert(&WAITING, waiting_values(&decision.waiting)).await?;
+    let undone: Vec<TransactionId> = decision.undone.iter().copied().collect();
+    for ids in undone.chunks(1_000) {
+        let ids = ids.iter().copied();
+        tx.delete::<unpriced::Entity>(|q| q.filter(unpriced::Column::TransactionId.is_in(ids))).await?;
+    }
     tx.bulk_insert(&UNPRICED, unpriced_values(&decision.unpriced)).await
 }
 
@@ -361,11 +372,16 @@ pub(super) async fn facts_after(tx: &TenantTx, after: TransactionId) -> Result<V
 }
 
 /// The fact that this rollback undoes, if it is there.
-pub(super) async fn matched_target(tx: &TenantTx, rollback: TransactionId, key: Key) -> Result<Option<Fact>> {
+pub(super) async fn matched_target(
+    tx: &TenantTx,
+    rollback: TransactionId,
+    key: Key,
+) -> Result<Option<(TransactionId, Fact)>> {
     let mut found = Found::default();
     find_reversed(tx, key.clone(), &mut found).await?;
     let effective = found.rollbacks.get(&key).is_some_and(|(id, matched)| *id == rollback && *matched);
-    Ok(found.facts.remove(&key).filter(|_| effective))
+    let target = found.keys.get(&key).map(|(id, _)| *id).zip(found.facts.remove(&key));
+    Ok(target.filter(|_| effective))
 }
 
 pub(super) async fn all_rounds(tx: &TenantTx) -> Result<HashMap<RoundKey, Timestamp>> {

@@ -23,6 +23,8 @@ pub(crate) struct Tally {
     pub deltas: Deltas,
     pub unpriced: Vec<Unpriced>,
     pub waiting: Vec<(RoundKey, ContractId, TransactionId)>,
+    /// Facts that rollbacks undo: they need no price.
+    undone: HashSet<TransactionId>,
 }
 
 /// Reads all facts back and prices them. The versions are those that `tx` sees, activated in it or before.
@@ -33,7 +35,10 @@ pub(crate) async fn tally_in(scoped: &Scoped, tx: &TenantTx) -> Result<Tally> {
     let (mut tally, mut after) = (Tally::default(), TransactionId::NONE);
     loop {
         let page = store::facts_after(tx, after).await?;
-        let Some((last, _)) = page.last() else { return Ok(tally) };
+        let Some((last, _)) = page.last() else {
+            tally.unpriced.retain(|row| !tally.undone.contains(&row.transaction));
+            return Ok(tally);
+        };
         after = *last;
         let undone = undone_by(tx, &page).await?;
         let (context, rounds) = (context.clone(), rounds.clone());
@@ -43,7 +48,10 @@ pub(crate) async fn tally_in(scoped: &Scoped, tx: &TenantTx) -> Result<Tally> {
 
 /// The facts that the rollbacks of a page undo. A rollback whose fact has not come yet, or that lost to another one,
 /// has none.
-async fn undone_by(tx: &TenantTx, page: &[(TransactionId, Fact)]) -> Result<HashMap<TransactionId, Fact>> {
+async fn undone_by(
+    tx: &TenantTx,
+    page: &[(TransactionId, Fact)],
+) -> Result<HashMap<TransactionId, (TransactionId, Fact)>> {
     let rollbacks = page.iter().filter(|(_, fact)| fact.kind == Kind::Rollback);
     let mut undone = HashMap::new();
     for (id, rollback) in rollbacks {
@@ -59,15 +67,16 @@ impl Tally {
     fn with(
         mut self,
         page: &[(TransactionId, Fact)],
-        undone: &HashMap<TransactionId, Fact>,
+        undone: &HashMap<TransactionId, (TransactionId, Fact)>,
         rounds: &HashMap<RoundKey, Timestamp>,
         context: &Context,
     ) -> Self {
         let mut pricer = Pricer::new(&context.book);
         let mut verdicts = Vec::new();
+        self.undone.extend(undone.values().map(|(id, _)| *id));
         for (id, fact) in page {
             let undoes = fact.kind == Kind::Rollback;
-            let Some(fact) = (if undoes { undone.get(id) } else { Some(fact) }) else { continue };
+            let Some(fact) = (if undoes { undone.get(id).map(|(_, fact)| fact) } else { Some(fact) }) else { continue };
             if context.book.is_test(fact) {
                 continue;
             }

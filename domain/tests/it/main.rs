@@ -4,5 +4,8 @@ mod access;
 mod contracts;
 mod crash;
 mod facts;
+mod late;
 mod recording;
+mod rollbacks;
+mod rounds;
 mod support;

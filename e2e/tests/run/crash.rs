@@ -4,10 +4,9 @@ use serde_json::{Value, json};
 
 use crate::saldo::{Saldo, crash_game_file};
 
-/// Everything that a tenant sets up before the first record: the ids of its source and contract.
+/// Everything that a tenant sets up before the first record: its token and the contract.
 pub struct Game {
     pub token: String,
-    pub source: String,
     pub contract: String,
 }
 
@@ -29,7 +28,7 @@ pub async fn set_up(saldo: &Saldo, slug: &str, mode: &str) -> Game {
     let emit = json!([emission("STAKE", "Id + ':stake'", "number(Bet)"), win]);
     let mapping = json!({ "format": "csv", "encoding": "windows-1252", "timeZone": "UTC", "emit": emit });
     let source = json!({ "partnerId": partner, "name": "crash", "mapping": mapping });
-    let source = id(&game("createSource", source, "source { id }").await, "source");
+    game("createSource", source, "source { id }").await;
     let terms = json!({
         "validFrom": "2021-10-01", "role": "PROVIDER", "scope": { "sources": ["crash"] }, "currency": "BIT",
         "attribution": "OCCURRED", "cycle": { "every": "MONTH", "timeZone": "Asia/Seoul", "cutOffHour": 0 },
@@ -42,7 +41,7 @@ pub async fn set_up(saldo: &Saldo, slug: &str, mode: &str) -> Game {
     let contract = id(&created, "contract");
     let activate = json!({ "contractId": contract, "version": created["contractVersion"]["version"] });
     game("activateContractVersion", activate, "contractVersion { state }").await;
-    Game { token, source, contract }
+    Game { token, contract }
 }
 
 /// The settlements of a contract in the order of their periods.

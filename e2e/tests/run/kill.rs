@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use crate::crash::{books_balance, set_up, settlements};
 use crate::saldo::{Saldo, crash_game_file};
 
-const KILLS: u64 = 20;
+const KILLS: usize = 20;
 const PIECE: usize = 16 * 1024;
 
 /// Sends the file's rest in pieces; tells when the `alarm_at`-th one has gone out.
@@ -46,18 +46,24 @@ async fn an_import_survives_twenty_kills() {
 
     let mut random = u64::from(std::process::id()) | 1;
     let mut reached = Vec::new();
-    for _ in 0..KILLS {
+    for kill in 1..=KILLS {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let from = offset(&saldo, &game.token, &run).await;
         reached.push(from);
-        let pieces_left = (file.len() - from).div_ceil(PIECE);
+        // Each time a little more of the file is on offer, so that no run is done before its last kill.
+        let until = file.len() * kill / (KILLS + 1);
+        let pieces_left = (until - from).div_ceil(PIECE);
         let alarm_at = 1 + usize::try_from(random >> 33).expect("a number") % pieces_left.clamp(1, 24);
         let alarm = Arc::new(Notify::new());
-        let rest = body(file[from..].to_vec(), alarm_at, alarm.clone());
+        let rest = body(file[from..until].to_vec(), alarm_at, alarm.clone());
         let patch = saldo.client().patch(saldo.url(&run)).bearer_auth(&game.token).body(rest);
-        let patch = patch.header("upload-offset", from.to_string()).header("upload-complete", "?1");
+        let patch = patch.header("upload-offset", from.to_string()).header("upload-complete", "?0");
         let sending = tokio::spawn(patch.send());
         alarm.notified().await;
+        // Some time passes while pieces commit: as long as this many questions take.
+        for _ in 0..(random >> 40) % 160 {
+            offset(&saldo, &game.token, &run).await;
+        }
         saldo.kill().await;
         // The answer, if one came, came before the kill; the file is long enough that it does not.
         sending.await.expect("it does not panic").ok();
@@ -65,6 +71,7 @@ async fn an_import_survives_twenty_kills() {
     }
     eprintln!("killed at these bytes of {}: {reached:?}", file.len());
     assert!(reached.is_sorted(), "a resumed run never goes back: {reached:?}");
+    assert!(reached.iter().any(|at| (1..file.len()).contains(at)), "some kill struck between two pieces: {reached:?}");
     let from = offset(&saldo, &game.token, &run).await;
     let patch = saldo.client().patch(saldo.url(&run)).bearer_auth(&game.token).body(file[from..].to_vec());
     let last = patch

@@ -20,8 +20,6 @@ const IMPURE: &[&str] = &[
     "worker.rs",
     // Services.
     "*/mod.rs",
-    "contracts/repricing.rs",
-    "imports/upload.rs",
     "settlements/accrue.rs",
     "settlements/check.rs",
     "settlements/close.rs",

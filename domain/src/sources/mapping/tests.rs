@@ -148,3 +148,13 @@ fn missing_and_doubled_columns_are_found_before_the_first_record() {
     let doubled = compiled.check_header(&header("Id,Bet,At,Bonus,Cashed Out,Bet")).expect_err("doubled");
     assert_eq!((doubled.code, doubled.message.as_str()), (Code::BadFile, "the file has two columns 'Bet'"));
 }
+
+#[test]
+fn the_examples_of_the_document_compile() {
+    let examples: Vec<&str> = include_str!("../../../../docs/mapping.md").split("```json").skip(1).collect();
+    assert_eq!(examples.len(), 3);
+    for example in examples {
+        let json = example.split("```").next().expect("a block");
+        CompiledMapping::compile(&Mapping::parse(json).expect("a mapping")).expect(json);
+    }
+}
