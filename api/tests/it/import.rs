@@ -11,7 +11,7 @@ use crate::support::{Crash, TestServer, file, new_folder};
 /// A folder with a database in which `acme` is ready for files of the crash game.
 async fn folder() -> (PathBuf, Crash) {
     let folder = new_folder();
-    std::fs::create_dir_all(folder.join("var")).unwrap();
+    std::fs::create_dir_all(folder.join("var")).expect("a folder");
     let server = TestServer::for_the_binary(&folder).await;
     let crash = server.crash("acme").await;
     server.domain.shut_down().await;
@@ -83,7 +83,8 @@ fn cutting(target: String, after: usize) -> String {
         let mut budget = Some(after);
         for client in listener.incoming().map_while(Result::ok) {
             let server = TcpStream::connect(&target).expect("the server");
-            let (mut back_from, mut back_to) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+            let (mut back_from, mut back_to) =
+                (server.try_clone().expect("a socket"), client.try_clone().expect("a socket"));
             std::thread::spawn(move || std::io::copy(&mut back_from, &mut back_to).ok());
             let budget = budget.take();
             std::thread::spawn(move || pass(client, server, budget));

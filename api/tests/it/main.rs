@@ -5,6 +5,7 @@ mod command_line;
 mod import;
 mod isolation;
 mod requests;
+mod roles;
 mod schema;
 mod settling;
 mod support;

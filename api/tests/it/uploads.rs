@@ -44,6 +44,10 @@ async fn a_file_in_one_go_and_again_is_all_replays() {
     let unreadable = server.upload(Method::POST, &by_id, &crash.key, &[], "Id,Bet\n1,2\n").await;
     assert_eq!((unreadable.status, &unreadable.json["state"]), (StatusCode::OK, &json!("FAILED")));
     assert!(unreadable.json["error"].as_str().unwrap().contains("PlayDate"), "{unreadable:?}");
+    for header in [("content-type", "multipart/form-data; boundary=x"), ("content-encoding", "gzip")] {
+        let refused = server.upload(Method::POST, &by_id, &crash.key, &[header], file(1)).await;
+        assert_eq!(refused.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{header:?}");
+    }
     let empty = server.upload(Method::POST, &by_id, &crash.key, &[], "").await;
     assert_eq!(empty.json["state"], "FAILED");
 }
