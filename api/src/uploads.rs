@@ -85,6 +85,7 @@ async fn take_new(
     body: Body,
 ) -> Result<Answer, Refusal> {
     let scoped = sender(app, request).await?;
+    only_bytes(request.headers())?;
     let complete = upload_complete(request.headers())?;
     let offset = upload_offset(request.headers())?;
     let name = match name {
@@ -107,6 +108,7 @@ async fn take_new(
 
 async fn take_more(app: &App, request: &Request, source: &str, run: &str, body: Body) -> Result<Answer, Refusal> {
     let (scoped, run) = find(app, request, source, run).await?;
+    only_bytes(request.headers())?;
     let complete = upload_complete(request.headers())?;
     let missing = || Refusal::malformed("the header Upload-Offset says where in the file the body begins");
     let offset = upload_offset(request.headers())?.ok_or_else(missing)?;
@@ -119,7 +121,7 @@ async fn take(scoped: &Scoped, run: ImportRun, offset: u64, body: Body, complete
         Err(error) => {
             // The sender learns where to go on.
             let stands = scoped.import_run(run.id).await.ok().flatten().unwrap_or(run);
-            Err(Refusal { run: Some(stands.into()), ..error.into() })
+            Err(Refusal { run: Some(Box::new(stands)), ..error.into() })
         }
     }
 }
@@ -179,6 +181,17 @@ fn text<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<Option<&'h str
     let Some(value) = headers.get(name) else { return Ok(None) };
     let malformed = |_| Refusal::malformed(format!("the header {name} takes printable ASCII"));
     value.to_str().map(|text| Some(text.trim())).map_err(malformed)
+}
+
+/// Refuses a body that is not the file's own bytes: a form, or something compressed.
+fn only_bytes(headers: &HeaderMap) -> Result<(), Refusal> {
+    let form = text(headers, "content-type")?.is_some_and(|kind| kind.starts_with("multipart/"));
+    let encoded = text(headers, "content-encoding")?.is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity"));
+    if !form && !encoded {
+        return Ok(());
+    }
+    let detail = "send the file's bytes as the body: no form (with curl: --data-binary @file), not compressed";
+    Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::BadInput.as_str(), detail.to_owned()))
 }
 
 /// Whether the file ends with this body. Without the header it does, as for any other upload.

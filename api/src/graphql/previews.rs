@@ -7,7 +7,7 @@ use domain::ids::SourceId;
 use domain::sources::mapping::Mapping;
 use domain::sources::{self, Trial};
 use domain::transactions::transaction::Draft;
-use domain::{Code, Error, Problem, Scoped};
+use domain::{Code, Error, Permission, Problem, Scoped};
 
 use super::errors::{Failure, UserError, outcome};
 use super::ids::id;
@@ -141,6 +141,7 @@ impl PreviewsMutation {
 }
 
 async fn run(scoped: &Scoped, input: PreviewMappingInput) -> domain::Result<sources::DryRun> {
+    scoped.require(Permission::Configure)?;
     let wrong = |path: &str, message: &str| Error::from(Problem::new(Code::BadInput, path, message));
     let mut trial = match (input.source_id, input.mapping) {
         (Some(source), None) => Trial::Source(id(&source, SourceId::parse)),

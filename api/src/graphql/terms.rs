@@ -148,6 +148,9 @@ pub struct TierStep {
     pub percent: Decimal,
 }
 
+/// Each is looked up by itself.
+const MAX_SOURCES: usize = 1_000;
+
 impl TermsInput {
     /// The core's terms; problems have their paths under `terms`.
     pub async fn core(self, scoped: &Scoped) -> domain::Result<contract::Terms> {
@@ -178,6 +181,10 @@ impl TermsInput {
 
 impl ScopeInput {
     async fn core(self, scoped: &Scoped, problems: &mut Vec<Problem>) -> domain::Result<contract::Scope> {
+        if self.sources.len() > MAX_SOURCES {
+            let message = format!("has {} entries; {MAX_SOURCES} are allowed", self.sources.len());
+            return Err(Problem::new(Code::BadInput, "terms.scope.sources", message).into());
+        }
         let mut ids = Vec::with_capacity(self.sources.len());
         for (position, source) in self.sources.iter().enumerate() {
             match sources::named(scoped, source).await {

@@ -73,30 +73,30 @@ pub struct Transaction {
     pub note: Option<String>,
     /// Of a test player: recorded and never settled.
     pub test: bool,
+    /// What is left for the fields below, once those above have taken theirs.
     #[graphql(skip)]
-    row: transactions::Transaction,
+    row: Box<transactions::Transaction>,
 }
 
 impl From<transactions::Transaction> for Transaction {
-    fn from(row: transactions::Transaction) -> Self {
-        let copy = row.clone();
+    fn from(mut row: transactions::Transaction) -> Self {
         Self {
             id: row.id.into(),
-            external_id: row.external_id,
+            external_id: std::mem::take(&mut row.external_id),
             occurred_at: row.occurred_at.into(),
             settled_at: row.settled_at.map(DateTime),
             reported_at: row.reported_at.map(DateTime),
             recorded_at: row.recorded_at.into(),
-            product: row.product,
-            player: row.player.as_deref().map(super::catalogue::hex),
-            round: row.round,
+            product: row.product.take(),
+            player: row.player.take().as_deref().map(super::catalogue::hex),
+            round: row.round.take(),
             round_closed: row.round_closed,
-            channel: row.channel,
-            region: row.region,
-            reverses: row.reverses,
-            note: row.note,
+            channel: row.channel.take(),
+            region: row.region.take(),
+            reverses: row.reverses.take(),
+            note: row.note.take(),
             test: row.test,
-            row: copy,
+            row: Box::new(row),
         }
     }
 }

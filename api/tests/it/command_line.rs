@@ -6,31 +6,31 @@ use std::process::{Child, Command, Output, Stdio};
 
 use crate::support::{PASSWORD, new_folder};
 
-fn saldo(folder: &Path, arguments: &[&str]) -> Command {
+pub fn saldo(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_saldo"));
     command.args(arguments).env_clear().current_dir(folder).env("SALDO_LISTEN", "127.0.0.1:0");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
-fn run(folder: &Path, arguments: &[&str], input: &str) -> Output {
+pub fn run(folder: &Path, arguments: &[&str], input: &str) -> Output {
     let mut child = saldo(folder, arguments).spawn().expect("saldo starts");
     // One that has failed already reads nothing.
     child.stdin.take().expect("its input").write_all(input.as_bytes()).ok();
     child.wait_with_output().expect("saldo ends")
 }
 
-fn fails_saying(output: &Output, words: &str) {
+pub fn fails_saying(output: &Output, words: &str) {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains(words), "{said}");
 }
 
 /// A running server and the address it is at; it is killed when dropped.
-struct Served(Child, String);
+pub struct Served(pub Child, pub String);
 
 impl Served {
-    fn start(folder: &Path) -> Self {
+    pub fn start(folder: &Path) -> Self {
         let mut child = saldo(folder, &["serve"]).spawn().expect("saldo starts");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("a line");

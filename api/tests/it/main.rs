@@ -2,8 +2,10 @@
 
 mod access;
 mod command_line;
+mod import;
 mod isolation;
 mod requests;
+mod roles;
 mod schema;
 mod settling;
 mod support;

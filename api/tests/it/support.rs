@@ -3,7 +3,7 @@
 // Each module takes what it needs.
 #![allow(dead_code)]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use domain::Domain;
@@ -29,17 +29,29 @@ pub fn new_folder() -> PathBuf {
 pub struct TestServer {
     pub domain: Domain,
     pub folder: PathBuf,
+    /// Leaves the folder to whoever comes after.
+    keep: bool,
     routes: Box<dyn Fn(Request) -> futures_util::future::BoxFuture<'static, Response> + Send + Sync>,
 }
 
 impl TestServer {
     pub async fn new() -> Self {
         let folder = new_folder();
-        let url = format!("sqlite://{}", folder.join("saldo.db").display());
+        Self::on(&folder.join("saldo.db"), MasterKey::from_bytes([7; 32]), folder, false).await
+    }
+
+    /// On the database and key that the binary takes in this folder; it must be shut down before the binary starts.
+    pub async fn for_the_binary(folder: &Path) -> Self {
+        let key = MasterKey::load_or_create(&folder.join("var/saldo.key")).expect("a key");
+        Self::on(&folder.join("var/saldo.db"), key, folder.to_owned(), true).await
+    }
+
+    async fn on(file: &Path, key: MasterKey, folder: PathBuf, keep: bool) -> Self {
+        let url = format!("sqlite://{}", file.display());
         let lock = DbLock::take(&url, "test").expect("the database is ours");
         migrations::up(&url).await.expect("the schema");
         let db = Db::open(lock).await.expect("the database opens");
-        let domain = Domain::new(db, Clock::System, MasterKey::from_bytes([7; 32]));
+        let domain = Domain::new(db, Clock::System, key);
         let routes = std::sync::Arc::new(api::http::routes(domain.clone()));
         let routes = Box::new(move |request| {
             let routes = routes.clone();
@@ -47,7 +59,7 @@ impl TestServer {
                 Box::pin(async move { routes.get_response(request).await });
             answer
         });
-        Self { domain, folder, routes }
+        Self { domain, folder, keep, routes }
     }
 
     /// A tenant with the administrator `ada@<slug>.test`.
@@ -91,7 +103,9 @@ impl TestServer {
 
 impl Drop for TestServer {
     fn drop(&mut self) {
-        std::fs::remove_dir_all(&self.folder).ok();
+        if !self.keep {
+            std::fs::remove_dir_all(&self.folder).ok();
+        }
     }
 }
 
@@ -214,6 +228,16 @@ impl TestServer {
         let json = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).expect("JSON") };
         Uploaded { status, location, offset, complete, kind, json }
     }
+}
+
+/// A file of the crash game with this many records, every other one a win.
+pub fn file(records: usize) -> String {
+    let mut file = HEADER.to_owned();
+    for n in 0..records {
+        let cashed = if n % 2 == 0 { "2.0" } else { "NA" };
+        file += &format!("{n},{},alice,100,{cashed},50,2021-11-20T19:44:{:02}Z\n", n / 10, n % 60);
+    }
+    file
 }
 
 /// The answer to a request about an upload.

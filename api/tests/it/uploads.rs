@@ -7,16 +7,7 @@ use poem::Body;
 use poem::http::{Method, StatusCode};
 use serde_json::json;
 
-use crate::support::{Crash, HEADER, TestServer};
-
-fn file(records: usize) -> String {
-    let mut file = HEADER.to_owned();
-    for n in 0..records {
-        let cashed = if n % 2 == 0 { "2.0" } else { "NA" };
-        file += &format!("{n},{},alice,100,{cashed},50,2021-11-20T19:44:{:02}Z\n", n / 10, n % 60);
-    }
-    file
-}
+use crate::support::{Crash, TestServer, file};
 
 /// A body that ends in an error, as one does whose sender is gone.
 fn cut(bytes: &str) -> Body {
@@ -53,6 +44,10 @@ async fn a_file_in_one_go_and_again_is_all_replays() {
     let unreadable = server.upload(Method::POST, &by_id, &crash.key, &[], "Id,Bet\n1,2\n").await;
     assert_eq!((unreadable.status, &unreadable.json["state"]), (StatusCode::OK, &json!("FAILED")));
     assert!(unreadable.json["error"].as_str().unwrap().contains("PlayDate"), "{unreadable:?}");
+    for header in [("content-type", "multipart/form-data; boundary=x"), ("content-encoding", "gzip")] {
+        let refused = server.upload(Method::POST, &by_id, &crash.key, &[header], file(1)).await;
+        assert_eq!(refused.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{header:?}");
+    }
     let empty = server.upload(Method::POST, &by_id, &crash.key, &[], "").await;
     assert_eq!(empty.json["state"], "FAILED");
 }
