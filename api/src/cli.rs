@@ -11,6 +11,7 @@ use domain::tenants::NewTenant;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::Config;
+use crate::import::{self, Import};
 use crate::{graphql, serve};
 
 /// What went wrong, in words for the person at the terminal.
@@ -37,7 +38,11 @@ enum Command {
     Tenant(TenantCommand),
     /// Print the GraphQL schema
     Schema,
-    // `import` and `demo` come here.
+    /// Stream a file through a source
+    ///
+    /// Cut off, it goes on where it was when it is run again. Exit code 0 when every record is accounted for.
+    Import(Import),
+    // `demo` comes here.
 }
 
 #[derive(Subcommand)]
@@ -90,6 +95,7 @@ async fn dispatch(cli: Cli) -> Outcome {
         Command::Serve => serve::serve(&config).await,
         Command::Migrate => migrate(&config).await,
         Command::Tenant(TenantCommand::Create(arguments)) => create_tenant(&config, arguments).await,
+        Command::Import(arguments) => import::import(&config, arguments).await,
         Command::Schema => Ok(()),
     }
 }

@@ -4,12 +4,13 @@ use async_graphql::http::GraphiQLSource;
 use domain::{Domain, Error};
 use poem::http::{Method, StatusCode, header};
 use poem::web::{Data, Html, Json};
-use poem::{Body, Endpoint, EndpointExt, IntoResponse, Request, Response, Route, get, handler};
+use poem::{Body, Endpoint, EndpointExt, IntoResponse, Request, Response, Route, get, handler, post};
 use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::graphql::errors::in_request;
 use crate::graphql::{self, Schema, Session, execute};
+use crate::uploads;
 
 /// The longest request; files have a way of their own.
 const MAX_BODY: usize = 1024 * 1024;
@@ -27,6 +28,8 @@ pub fn routes(domain: Domain) -> impl Endpoint<Output = Response> {
     Route::new()
         .at("/", get(welcome))
         .at("/graphql", get(graphiql).post(post_graphql))
+        .at("/v1/sources/:source/files", post(uploads::begin))
+        .at("/v1/sources/:source/files/:run", uploads::run_route())
         .at("/healthz", get(health))
         .at("/readyz", get(ready))
         .around(log_request)

@@ -4,4 +4,8 @@ pub mod cli;
 pub mod config;
 pub mod graphql;
 pub mod http;
+mod import;
+mod progress;
+mod send;
 mod serve;
+mod uploads;

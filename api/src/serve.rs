@@ -28,7 +28,11 @@ pub(crate) async fn serve(config: &Config) -> Outcome {
     let acceptor = TcpAcceptor::from_tokio(listener).map_err(|error| format!("{address}: {error}"))?;
     say(&format!("Saldo is at http://{address}"))?;
     let server = Server::new_with_acceptor(acceptor).idle_timeout(IDLE_CONNECTION);
-    let served = server.run_with_graceful_shutdown(http::routes(domain.clone()), stop_signal(), Some(GRACE)).await;
+    let served = server.run_with_graceful_shutdown(http::routes(domain.clone()), stop_signal(), Some(GRACE));
+    let served = tokio::select! {
+        served = served => served,
+        () = domain.work() => Ok(()),
+    };
     domain.shut_down().await;
     tracing::info!("stopped");
     served.map_err(|error| format!("the server: {error}"))
@@ -41,7 +45,11 @@ pub(crate) fn lock(config: &Config, purpose: &str) -> Outcome<DbLock> {
 
 /// The core on a database that this process alone uses and whose schema is this build's.
 pub(crate) async fn open(config: &Config, purpose: &str) -> Outcome<Domain> {
-    let lock = lock(config, purpose)?;
+    open_locked(config, lock(config, purpose)?).await
+}
+
+/// The same with the database taken already.
+pub(crate) async fn open_locked(config: &Config, lock: DbLock) -> Outcome<Domain> {
     let url = &config.database_url;
     match migrations::status(url).await.map_err(|error| format!("{url}: {error}"))? {
         Status::Current => {}

@@ -2,7 +2,7 @@
 //!
 //! A change is written once, in the types of PostgreSQL; [`dialect`] maps them to SQLite, where every table is
 //! `STRICT` (a sum that overflows is refused there instead of turning into a float) and `WITHOUT ROWID` (the
-//! primary key, with the tenant first, is the table itself).
+//! primary key, with the tenant first, is the table itself), but for the one table whose rows are large.
 
 use std::path::Path;
 
@@ -91,17 +91,19 @@ fn dialect(sql: &str, backend: sea_orm::DatabaseBackend) -> String {
         return sql.to_owned();
     }
     sql.lines()
-        .map(|line| match line.split_once("--") {
-            Some((code, _)) => code,
-            None => line,
-        })
         .map(|line| {
-            line.replace(" UUID", " BLOB")
+            let (code, comment) = line.split_once("--").unwrap_or((line, ""));
+            let code = code
+                .replace(" UUID", " BLOB")
                 .replace(" BYTEA", " BLOB")
                 .replace(" BIGINT", " INTEGER")
-                .replace(" BOOLEAN", " INTEGER")
+                .replace(" BOOLEAN", " INTEGER");
+            match (code.trim_end(), comment.contains("keeps its rowid")) {
+                (");", true) => ") STRICT;".to_owned(),
+                (");", false) => ") STRICT, WITHOUT ROWID;".to_owned(),
+                _ => code,
+            }
         })
-        .map(|line| if line == ");" { ") STRICT, WITHOUT ROWID;".to_owned() } else { line })
         .collect::<Vec<_>>()
         .join("\n")
 }

@@ -25,7 +25,11 @@ pub struct Asset {
 
 impl From<domain::money::Asset> for Asset {
     fn from(asset: domain::money::Asset) -> Self {
-        Self { code: asset.code, exponent: asset.exponent.into(), accounting_exponent: asset.accounting_exponent.into() }
+        Self {
+            code: asset.code,
+            exponent: asset.exponent.into(),
+            accounting_exponent: asset.accounting_exponent.into(),
+        }
     }
 }
 
@@ -127,7 +131,12 @@ impl CatalogueQuery {
     }
 
     #[graphql(complexity = "cost(first, child_complexity)")]
-    async fn products(&self, ctx: &Context<'_>, first: Option<i32>, after: Option<String>) -> Result<Connection<Cursor, Product>, Failure> {
+    async fn products(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i32>,
+        after: Option<String>,
+    ) -> Result<Connection<Cursor, Product>, Failure> {
         let page = scoped(ctx)?.products(page::request(first, after.as_deref())?).await?;
         Ok(page::connection(page, |product| product.id.0))
     }
@@ -222,7 +231,11 @@ impl CatalogueMutation {
         Ok(CreateAssetPayload { asset, user_errors })
     }
 
-    async fn create_product(&self, ctx: &Context<'_>, input: CreateProductInput) -> Result<CreateProductPayload, Failure> {
+    async fn create_product(
+        &self,
+        ctx: &Context<'_>,
+        input: CreateProductInput,
+    ) -> Result<CreateProductPayload, Failure> {
         let facts = catalogue::ProductFacts {
             name: input.name,
             category: input.category,
@@ -237,7 +250,11 @@ impl CatalogueMutation {
     }
 
     /// Says what is true of a product from a time on.
-    async fn change_product(&self, ctx: &Context<'_>, input: ChangeProductInput) -> Result<ChangeProductPayload, Failure> {
+    async fn change_product(
+        &self,
+        ctx: &Context<'_>,
+        input: ChangeProductInput,
+    ) -> Result<ChangeProductPayload, Failure> {
         let facts = catalogue::ProductFacts {
             name: input.name,
             category: input.category,

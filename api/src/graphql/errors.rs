@@ -2,9 +2,10 @@
 //! else is a GraphQL error with a code. A fault shows the client a number under which the log has the details.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use async_graphql::{ErrorExtensions, Response, ServerError, SimpleObject};
-use domain::{Code, Error, Problem};
+use domain::{Code, Error, Fault, Problem};
 
 tokio::task_local! {
     /// The request that this task serves.
@@ -39,6 +40,8 @@ impl From<Problem> for UserError {
 pub enum Failure {
     Unauthenticated,
     Core(Error),
+    /// What went wrong for several fields at once, in a loader.
+    Shared(Arc<Error>),
 }
 
 impl From<Error> for Failure {
@@ -55,16 +58,10 @@ impl From<Problem> for Failure {
 
 impl From<Failure> for async_graphql::Error {
     fn from(failure: Failure) -> Self {
-        match failure {
+        match &failure {
             Failure::Unauthenticated => coded("UNAUTHENTICATED", "sign in first"),
-            Failure::Core(Error::Denied(_)) => coded("FORBIDDEN", &text(&failure)),
-            Failure::Core(Error::NotFound(_)) => coded("NOT_FOUND", &text(&failure)),
-            Failure::Core(Error::Invalid(_)) => coded("BAD_USER_INPUT", &text(&failure)),
-            Failure::Core(Error::Fault(fault)) => {
-                let request = request_id();
-                tracing::error!(request, error = %fault, "a request failed");
-                internal(&request)
-            }
+            Failure::Core(error) => told(error),
+            Failure::Shared(error) => told(error),
         }
     }
 }
@@ -126,11 +123,20 @@ fn coded(code: &str, message: &str) -> async_graphql::Error {
     async_graphql::Error::new(message).extend_with(|_, values| values.set("code", code))
 }
 
-fn text(failure: &Failure) -> String {
-    match failure {
-        Failure::Core(error) => error.to_string(),
-        Failure::Unauthenticated => String::new(),
+fn told(error: &Error) -> async_graphql::Error {
+    match error {
+        Error::Denied(_) => coded("FORBIDDEN", &error.to_string()),
+        Error::NotFound(_) => coded("NOT_FOUND", &error.to_string()),
+        Error::Invalid(_) => coded("BAD_USER_INPUT", &error.to_string()),
+        Error::Fault(fault) => internal(&logged(fault)),
     }
+}
+
+/// Writes a fault into the log and gives the number under which it is found there.
+pub(crate) fn logged(fault: &Fault) -> String {
+    let request = request_id();
+    tracing::error!(request, error = %fault, "a request failed");
+    request
 }
 
 fn request_id() -> String {

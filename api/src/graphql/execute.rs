@@ -7,7 +7,7 @@ use domain::Domain;
 use serde_json::{Map, Value as Json};
 
 use super::errors::{Failure, give_codes, refusal};
-use super::{Schema, Session};
+use super::{Schema, Session, loaders};
 
 /// Brackets within brackets. The library's parser recurses with them, and a few thousand end the process.
 const MAX_NESTING: usize = 64;
@@ -46,6 +46,9 @@ pub async fn execute(schema: &Schema, domain: &Domain, session: Session, mut req
         && request.parsed_query().is_ok_and(|document| !asks_only_to_get_in(document))
     {
         return body(refusal("UNAUTHENTICATED", "sign in first"));
+    }
+    if let Session::Caller(scoped) = &session {
+        request = request.data(loaders::new((**scoped).clone()));
     }
     let request = request.data(session).data(domain.clone());
     body(schema.execute(request).await)

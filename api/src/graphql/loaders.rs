@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use async_graphql::Context;
 use async_graphql::dataloader::{DataLoader, Loader};
-use domain::ids::{ContractId, PartnerId, ProductId, SettlementId, SourceId, TransactionId};
+use domain::ids::{AccountId, ContractId, ImportRunId, PartnerId, ProductId, SettlementId, SourceId, TransactionId};
 use domain::money::Asset;
-use domain::{Error, Scoped, catalogue, contracts, ledger, partners, settlements, sources, transactions};
+use domain::{Error, Scoped, catalogue, contracts, imports, ledger, partners, settlements, sources, transactions};
 
 use super::errors::Failure;
 
@@ -147,6 +147,33 @@ impl Loader<UnpricedOf> for Rows {
         let ids: Vec<TransactionId> = keys.iter().map(|key| key.0).collect();
         let unpriced = self.0.unpriced(&ids).await.map_err(Arc::new)?;
         Ok(unpriced.into_iter().map(|(id, reasons)| (UnpricedOf(id), reasons)).collect())
+    }
+}
+
+impl Loader<SettlementId> for Rows {
+    type Value = settlements::Settlement;
+    type Error = Arc<Error>;
+
+    async fn load(&self, ids: &[SettlementId]) -> Result<HashMap<SettlementId, Self::Value>, Self::Error> {
+        by(self.0.settlements_by_ids(ids).await, |settlement| settlement.id)
+    }
+}
+
+impl Loader<ImportRunId> for Rows {
+    type Value = imports::ImportRun;
+    type Error = Arc<Error>;
+
+    async fn load(&self, ids: &[ImportRunId]) -> Result<HashMap<ImportRunId, Self::Value>, Self::Error> {
+        by(self.0.import_runs_by_ids(ids).await, |run| run.id)
+    }
+}
+
+impl Loader<AccountId> for Rows {
+    type Value = ledger::Account;
+    type Error = Arc<Error>;
+
+    async fn load(&self, ids: &[AccountId]) -> Result<HashMap<AccountId, Self::Value>, Self::Error> {
+        by(self.0.accounts_by_ids(ids).await, |account| account.id)
     }
 }
 

@@ -15,13 +15,29 @@
 //! 6. `cargo run -p api -- schema > schema.graphql`; a test compares.
 
 pub mod access;
+pub mod catalogue;
+pub mod clauses;
+pub mod contracts;
 pub mod errors;
 pub mod execute;
 pub mod ids;
+pub mod imports;
+pub mod ledger;
+pub mod loaders;
+pub mod mappings;
+pub mod money;
 pub mod node;
 pub mod page;
+pub mod partners;
+pub mod previews;
+pub mod quarantine;
+pub mod recording;
 pub mod scalars;
 pub mod sessions;
+pub mod settlements;
+pub mod sources;
+pub mod terms;
+pub mod transactions;
 
 use async_graphql::{Context, EmptySubscription, MergedObject, SDLExportOptions};
 use domain::{Domain, Scoped};
@@ -29,10 +45,34 @@ use domain::{Domain, Scoped};
 use self::errors::Failure;
 
 #[derive(MergedObject, Default)]
-pub struct Query(node::NodeQuery, access::AccessQuery);
+pub struct Query(
+    node::NodeQuery,
+    access::AccessQuery,
+    partners::PartnersQuery,
+    catalogue::CatalogueQuery,
+    sources::SourcesQuery,
+    contracts::ContractsQuery,
+    transactions::TransactionsQuery,
+    imports::ImportsQuery,
+    quarantine::QuarantineQuery,
+    settlements::SettlementsQuery,
+    ledger::LedgerQuery,
+);
 
 #[derive(MergedObject, Default)]
-pub struct Mutation(sessions::SessionsMutation, access::AccessMutation);
+pub struct Mutation(
+    sessions::SessionsMutation,
+    access::AccessMutation,
+    partners::PartnersMutation,
+    catalogue::CatalogueMutation,
+    sources::SourcesMutation,
+    previews::PreviewsMutation,
+    contracts::ContractsMutation,
+    recording::RecordingMutation,
+    imports::ImportsMutation,
+    quarantine::QuarantineMutation,
+    settlements::SettlementsMutation,
+);
 
 pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
 

@@ -1,12 +1,24 @@
 //! Everything that has a global id, found by it.
 
 use async_graphql::{Context, ID, Interface, Object};
-use domain::ids::{ApiKeyId, MemberId};
+use domain::ids::{
+    AccountId, ApiKeyId, ConflictId, ContractId, EntryId, ImportRunId, MemberId, PartnerId, ProductId, QuarantineId,
+    SettlementId, SourceId, TransactionId,
+};
 use domain::{Error, Scoped};
 
 use super::access::{ApiKey, Member};
+use super::catalogue::Product;
+use super::contracts::Contract;
 use super::errors::{Failure, or_null};
+use super::imports::ImportRun;
+use super::ledger::{LedgerAccount, LedgerEntry};
+use super::partners::Partner;
+use super::quarantine::{Conflict, QuarantinedRecord};
 use super::scoped;
+use super::settlements::Settlement;
+use super::sources::Source;
+use super::transactions::Transaction;
 
 // Its types are `SimpleObject`s with a field `id`; a field that takes a query is in a `ComplexObject` beside it.
 /// Something with a global id.
@@ -15,6 +27,17 @@ use super::scoped;
 pub enum Node {
     Member(Member),
     ApiKey(ApiKey),
+    Partner(Partner),
+    Product(Product),
+    Source(Source),
+    Contract(Contract),
+    Transaction(Transaction),
+    ImportRun(ImportRun),
+    QuarantinedRecord(QuarantinedRecord),
+    Conflict(Conflict),
+    Settlement(Settlement),
+    LedgerAccount(LedgerAccount),
+    LedgerEntry(LedgerEntry),
 }
 
 #[derive(Default)]
@@ -40,5 +63,43 @@ async fn find(scoped: &Scoped, text: &str) -> domain::Result<Node> {
     if let Some(id) = ApiKeyId::parse(text) {
         return Ok(Node::ApiKey(scoped.api_key(id).await?.into()));
     }
+    if let Some(id) = PartnerId::parse(text) {
+        return first(scoped.partners_by_ids(&[id]).await?, Node::Partner);
+    }
+    if let Some(id) = ProductId::parse(text) {
+        return first(scoped.product(id).await?, Node::Product);
+    }
+    if let Some(id) = SourceId::parse(text) {
+        return first(scoped.source(id).await?, Node::Source);
+    }
+    if let Some(id) = ContractId::parse(text) {
+        return first(scoped.contract(id).await?, Node::Contract);
+    }
+    if let Some(id) = TransactionId::parse(text) {
+        return first(scoped.transactions_by_ids(&[id]).await?, Node::Transaction);
+    }
+    if let Some(id) = ImportRunId::parse(text) {
+        return first(scoped.import_run(id).await?, Node::ImportRun);
+    }
+    if let Some(id) = QuarantineId::parse(text) {
+        return first(scoped.quarantined_record(id).await?, Node::QuarantinedRecord);
+    }
+    if let Some(id) = ConflictId::parse(text) {
+        return first(scoped.conflict(id).await?, Node::Conflict);
+    }
+    if let Some(id) = SettlementId::parse(text) {
+        return first(scoped.settlements_by_ids(&[id]).await?, Node::Settlement);
+    }
+    if let Some(id) = AccountId::parse(text) {
+        return first(scoped.accounts_by_ids(&[id]).await?, Node::LedgerAccount);
+    }
+    if let Some(id) = EntryId::parse(text) {
+        return first(scoped.entry(id).await?, Node::LedgerEntry);
+    }
     Err(Error::NotFound("node"))
+}
+
+/// The one row that an id found.
+fn first<R, N: From<R>>(rows: impl IntoIterator<Item = R>, node: fn(N) -> Node) -> domain::Result<Node> {
+    rows.into_iter().next().map(|row| node(row.into())).ok_or(Error::NotFound("node"))
 }

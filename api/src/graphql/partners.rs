@@ -23,7 +23,12 @@ pub struct Partner {
 
 impl From<partners::Partner> for Partner {
     fn from(partner: partners::Partner) -> Self {
-        Self { id: partner.id.into(), reference: partner.reference, name: partner.name, created_at: partner.created_at.into() }
+        Self {
+            id: partner.id.into(),
+            reference: partner.reference,
+            name: partner.name,
+            created_at: partner.created_at.into(),
+        }
     }
 }
 
@@ -34,7 +39,12 @@ pub struct PartnersQuery;
 impl PartnersQuery {
     /// The tenant's partners; a partner's user sees its own.
     #[graphql(complexity = "cost(first, child_complexity)")]
-    async fn partners(&self, ctx: &Context<'_>, first: Option<i32>, after: Option<String>) -> Result<Connection<Cursor, Partner>, Failure> {
+    async fn partners(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i32>,
+        after: Option<String>,
+    ) -> Result<Connection<Cursor, Partner>, Failure> {
         let page = scoped(ctx)?.partners(page::request(first, after.as_deref())?).await?;
         Ok(page::connection(page, |partner| partner.id.0))
     }
@@ -70,14 +80,22 @@ pub struct PartnersMutation;
 
 #[Object]
 impl PartnersMutation {
-    async fn create_partner(&self, ctx: &Context<'_>, input: CreatePartnerInput) -> Result<CreatePartnerPayload, Failure> {
+    async fn create_partner(
+        &self,
+        ctx: &Context<'_>,
+        input: CreatePartnerInput,
+    ) -> Result<CreatePartnerPayload, Failure> {
         let new = partners::NewPartner { name: input.name, reference: input.reference };
         let created = scoped(ctx)?.create_partner(new).await;
         let (partner, user_errors) = outcome(created.map(Partner::from).map_err(Failure::from))?;
         Ok(CreatePartnerPayload { partner, user_errors })
     }
 
-    async fn rename_partner(&self, ctx: &Context<'_>, input: RenamePartnerInput) -> Result<RenamePartnerPayload, Failure> {
+    async fn rename_partner(
+        &self,
+        ctx: &Context<'_>,
+        input: RenamePartnerInput,
+    ) -> Result<RenamePartnerPayload, Failure> {
         let renamed = scoped(ctx)?.rename_partner(id(&input.partner_id, PartnerId::parse), &input.name).await;
         let (partner, user_errors) = outcome(renamed.map(Partner::from).map_err(Failure::from))?;
         Ok(RenamePartnerPayload { partner, user_errors })

@@ -2,6 +2,9 @@
 
 mod access;
 mod command_line;
+mod isolation;
 mod requests;
 mod schema;
+mod settling;
 mod support;
+mod uploads;

@@ -12,7 +12,7 @@ use domain::db::{Db, DbLock};
 use domain::secrets::{MasterKey, Secret};
 use domain::tenants::NewTenant;
 use poem::http::{Method, StatusCode};
-use poem::{Endpoint, Request, Response};
+use poem::{Body, Endpoint, Request, Response};
 use serde_json::{Value, json};
 
 pub const PASSWORD: &str = "correct staple battery";
@@ -98,4 +98,131 @@ impl Drop for TestServer {
 /// The code of the first error of a response.
 pub fn code(response: &Value) -> &str {
     response["errors"][0]["extensions"]["code"].as_str().unwrap_or("none")
+}
+
+/// A tenant with everything that a file of the crash game needs: asset, product, partner, source `crash` and an active
+/// contract of 8 % a month.
+pub struct Crash {
+    /// The administrator's access token.
+    pub ada: String,
+    pub partner: String,
+    pub source: String,
+    pub contract: String,
+    /// An API key of the source.
+    pub key: String,
+}
+
+/// Columns of the crash-game file; a record is a stake, and a win where the player cashed out.
+pub const HEADER: &str = "Id,GameID,Username,Bet,CashedOut,Profit,PlayDate\n";
+
+pub fn mapping() -> Value {
+    let shared = json!({ "currency": "'BIT'", "occurredAt": "PlayDate", "product": "'crash'", "player": "Username", "round": "GameID" });
+    let mut stake = shared.clone();
+    let mut win = shared;
+    let fields = |emission: &mut Value, more: Value| {
+        let Value::Object(more) = more else { unreachable!("an object") };
+        emission.as_object_mut().expect("an object").extend(more);
+    };
+    fields(&mut stake, json!({ "kind": "STAKE", "externalId": "Id + ':stake'", "amount": "number(Bet)" }));
+    fields(
+        &mut win,
+        json!({ "when": "CashedOut != 'NA'", "kind": "WIN", "externalId": "Id + ':win'", "amount": "number(Bet) + number(Profit)" }),
+    );
+    json!({ "format": "csv", "encoding": "utf-8", "timeZone": "UTC", "emit": [stake, win] })
+}
+
+pub fn terms() -> Value {
+    json!({
+        "validFrom": "2021-10-01", "role": "PROVIDER", "scope": { "sources": ["crash"] },
+        "currency": "BIT", "attribution": "OCCURRED",
+        "cycle": { "every": "MONTH", "timeZone": "UTC", "cutOffHour": 0 },
+        "base": { "ggr": { "bonusTreatment": "INCLUDE" } },
+        "negative": { "mode": "CARRY", "level": "TOTAL" },
+        "rateTable": { "match": "FIRST", "rows": [{ "code": "all", "percent": "8" }] },
+        "rounding": "HALF_EVEN", "minimumPayout": "0"
+    })
+}
+
+impl TestServer {
+    /// The payload of a mutation that takes one input. Panics when it has errors.
+    pub async fn mutate(&self, token: &str, mutation: &str, input: Value, fields: &str) -> Value {
+        let payload = self.try_mutate(token, mutation, input, fields).await;
+        assert_eq!(payload["userErrors"], json!([]), "{mutation}");
+        payload
+    }
+
+    pub async fn try_mutate(&self, token: &str, mutation: &str, input: Value, fields: &str) -> Value {
+        let name = format!("{}{}", mutation[..1].to_uppercase(), &mutation[1..]);
+        let query = format!(
+            "mutation($input: {name}Input!) {{ {mutation}(input: $input) {{ {fields} userErrors {{ code field message }} }} }}"
+        );
+        let answer = self.ask(Some(token), &query, json!({ "input": input })).await;
+        assert!(answer["errors"].is_null(), "{mutation}: {answer}");
+        answer["data"][mutation].clone()
+    }
+
+    /// The data of a query. Panics when it has errors.
+    pub async fn query(&self, token: &str, query: &str, variables: Value) -> Value {
+        let answer = self.ask(Some(token), query, variables).await;
+        assert!(answer["errors"].is_null(), "{query}: {answer}");
+        answer["data"].clone()
+    }
+
+    pub async fn crash(&self, slug: &str) -> Crash {
+        self.tenant(slug).await;
+        let ada = self.token(slug, &format!("ada@{slug}.test")).await;
+        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        self.mutate(&ada, "createAsset", json!({ "code": "BIT", "exponent": 2 }), "asset { code }").await;
+        self.mutate(&ada, "createProduct", json!({ "code": "crash", "name": "Crash" }), "product { id }").await;
+        let partner = self.mutate(&ada, "createPartner", json!({ "name": "Bustabit" }), "partner { id }").await;
+        let partner = text(&partner["partner"]["id"]);
+        let source = json!({ "partnerId": partner, "name": "crash", "mapping": mapping() });
+        let source = text(&self.mutate(&ada, "createSource", source, "source { id }").await["source"]["id"]);
+        let contract = json!({ "partnerId": partner, "name": "GGR", "terms": terms() });
+        let contract = self.mutate(&ada, "createContract", contract, "contract { id }").await;
+        let contract = text(&contract["contract"]["id"]);
+        let first = json!({ "contractId": contract, "version": 1 });
+        self.mutate(&ada, "activateContractVersion", first, "contract { id }").await;
+        let key = json!({ "sourceId": source, "name": "feed" });
+        let key = text(&self.mutate(&ada, "createApiKey", key, "secret").await["secret"]);
+        Crash { ada, partner, source, contract, key }
+    }
+
+    /// Sends to `/v1/sources/…` with headers; status, headers and JSON.
+    pub async fn upload(
+        &self,
+        method: Method,
+        path: &str,
+        token: &str,
+        headers: &[(&'static str, &str)],
+        body: impl Into<Body>,
+    ) -> Uploaded {
+        let mut request =
+            Request::builder().method(method).uri_str(path).header("authorization", format!("Bearer {token}"));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = self.send(request.body(body.into())).await;
+        let header = |name| response.header(name).unwrap_or_default().to_owned();
+        let (status, location) = (response.status(), header("location"));
+        let (offset, complete, kind) = (
+            header("upload-offset"),
+            header("upload-complete"),
+            response.content_type().unwrap_or_default().to_owned(),
+        );
+        let text = response.into_body().into_string().await.expect("text");
+        let json = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).expect("JSON") };
+        Uploaded { status, location, offset, complete, kind, json }
+    }
+}
+
+/// The answer to a request about an upload.
+#[derive(Debug)]
+pub struct Uploaded {
+    pub status: StatusCode,
+    pub location: String,
+    pub offset: String,
+    pub complete: String,
+    pub kind: String,
+    pub json: Value,
 }

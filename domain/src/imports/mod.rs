@@ -23,7 +23,7 @@ use crate::partners::text;
 use crate::sources::framing::{Chunk, Framer, Limits, Position};
 use crate::sources::mapping::CompiledMapping;
 use crate::time::Timestamp;
-use crate::transactions::batch::Form;
+use crate::transactions::submission::Form;
 use crate::transactions::{Incoming, RecordOutcome, Submission};
 
 use run::{Counts, State};
@@ -115,6 +115,11 @@ impl Scoped {
         let run = store::by_id(&self.read().await?, id).await?;
         Ok(run
             .filter(|run| self.caller().may(Permission::Read) || self.caller().may(Permission::Record(run.source_id))))
+    }
+
+    pub async fn import_runs_by_ids(&self, ids: &[ImportRunId]) -> Result<Vec<ImportRun>> {
+        self.require(Permission::Read)?;
+        Ok(store::by_ids(&self.read().await?, ids).await?)
     }
 
     pub async fn import_runs(&self, source: Option<SourceId>, page: PageRequest) -> Result<Page<ImportRun>> {

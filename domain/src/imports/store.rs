@@ -84,6 +84,10 @@ pub async fn by_id(tx: &TenantTx, id: ImportRunId) -> Result<Option<Model>, DbEr
     tx.one::<Entity>(|q| q.filter(Column::Id.eq(id))).await
 }
 
+pub async fn by_ids(tx: &TenantTx, ids: &[ImportRunId]) -> Result<Vec<Model>, DbErr> {
+    tx.all::<Entity>(|q| q.filter(Column::Id.is_in(ids.iter().copied()))).await
+}
+
 pub async fn unfinished(tx: &TenantTx, source: SourceId, upload_key: &str) -> Result<Option<Model>, DbErr> {
     tx.one::<Entity>(|q| {
         q.filter(Column::SourceId.eq(source))

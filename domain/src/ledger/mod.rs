@@ -12,7 +12,7 @@ use crate::caller::{Permission, Scoped};
 use crate::clock::Clock;
 use crate::db::TenantTx;
 use crate::error::{Code, Fault, Problem, Result};
-use crate::ids::{EntryId, PartnerId, SettlementId};
+use crate::ids::{AccountId, EntryId, PartnerId, SettlementId};
 use crate::money::{Minor, MoneyError};
 
 use posting::{AccountCode, Closing, Leg, Reason};
@@ -33,6 +33,20 @@ impl Scoped {
     pub async fn accounts(&self) -> Result<Vec<Account>> {
         self.require(Permission::Read)?;
         Ok(store::accounts(&self.read().await?).await?)
+    }
+
+    pub async fn accounts_by_ids(&self, ids: &[AccountId]) -> Result<Vec<Account>> {
+        self.require(Permission::Read)?;
+        Ok(store::accounts_by_ids(&self.read().await?, ids).await?)
+    }
+
+    /// One posting with its legs.
+    pub async fn entry(&self, id: EntryId) -> Result<Option<(Entry, Vec<EntryLeg>)>> {
+        self.require(Permission::Read)?;
+        let tx = self.read().await?;
+        let Some(entry) = store::entry_by_id(&tx, id).await? else { return Ok(None) };
+        let legs = store::legs_of(&tx, std::iter::once(id)).await?;
+        Ok(Some((entry, legs)))
     }
 
     /// What was posted for settlements, oldest first, each entry with its legs.

@@ -49,11 +49,17 @@ pub enum Reason {
 }
 
 impl Reason {
+    pub const ALL: [Self; 2] = [Self::TrueUp, Self::Close];
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::TrueUp => "TRUE_UP",
             Self::Close => "CLOSE",
         }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == text)
     }
 }
 

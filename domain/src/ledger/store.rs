@@ -96,6 +96,10 @@ pub async fn accounts(tx: &TenantTx) -> Result<Vec<account::Model>, DbErr> {
     .await
 }
 
+pub async fn accounts_by_ids(tx: &TenantTx, ids: &[AccountId]) -> Result<Vec<account::Model>, DbErr> {
+    tx.all::<account::Entity>(|q| q.filter(account::Column::Id.is_in(ids.iter().copied()))).await
+}
+
 /// The account of a partner (or of the tenant) in a currency, opened when it is first needed.
 pub async fn account(
     tx: &TenantTx,
@@ -182,6 +186,10 @@ pub async fn entries_of(tx: &TenantTx, settlements: &[SettlementId]) -> Result<V
         q.filter(Column::SettlementId.is_in(settlements.iter().copied())).order_by_asc(Column::Id)
     })
     .await
+}
+
+pub async fn entry_by_id(tx: &TenantTx, id: EntryId) -> Result<Option<entry::Model>, DbErr> {
+    tx.one::<entry::Entity>(|q| q.filter(entry::Column::Id.eq(id))).await
 }
 
 pub async fn legs_of(tx: &TenantTx, entries: impl Iterator<Item = EntryId>) -> Result<Vec<leg::Model>, DbErr> {

@@ -52,6 +52,11 @@ impl Scoped {
             .await?;
         Ok(Page::cut(rows, page))
     }
+
+    pub async fn conflict(&self, id: ConflictId) -> Result<Option<Model>> {
+        self.require(Permission::Read)?;
+        Ok(self.read().await?.one::<Entity>(|q| q.filter(Column::Id.eq(id))).await?)
+    }
 }
 
 /// The same wrong content delivered twice is one conflict.

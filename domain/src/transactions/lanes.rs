@@ -13,9 +13,9 @@ use crate::caller::Scoped;
 use crate::error::{Fault, Result};
 use crate::ids::TenantId;
 
-use super::batch::{RecordOutcome, Submission};
 use super::context::Context;
 use super::record;
+use super::submission::{RecordOutcome, Submission};
 
 /// Records in one database transaction, unless a single submission has more.
 const BATCH_RECORDS: usize = 8_192;

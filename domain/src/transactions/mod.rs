@@ -3,13 +3,15 @@
 //! [`batch`] decides, [`store`] reads and writes, [`record`] puts both into one database transaction, [`lanes`]
 //! gathers what arrives while the last one commits.
 
-pub mod batch;
+mod batch;
 pub(crate) mod conflicts;
 mod context;
+mod decide;
 mod lanes;
 pub mod quarantine;
 mod record;
 mod store;
+pub mod submission;
 mod tables;
 mod tally;
 pub mod transaction;
@@ -27,13 +29,13 @@ use crate::page::{Page, PageRequest};
 use crate::sources;
 use crate::time::Timestamp;
 
-use batch::{Form, Resolves};
+use submission::{Form, Resolves};
 use transaction::{Draft, Kind};
 
-pub use batch::{Incoming, Outcome, RecordOutcome, Submission, What};
 pub use conflicts::Model as Conflict;
 pub use lanes::Lanes;
 pub use quarantine::Model as QuarantinedRecord;
+pub use submission::{Incoming, Outcome, RecordOutcome, Submission, What};
 pub use tables::Model as Transaction;
 pub use tables::unpriced::Model as Unpriced;
 pub(crate) use tally::{replace_pending_in, tally_in};

@@ -17,8 +17,9 @@ use crate::paged;
 use crate::partners::text;
 use crate::time::Timestamp;
 
-use super::batch::{Decision, Form, Found, RecordOutcome, Resolves, Submission, Wanted};
+use super::batch::{Decision, Found, Wanted};
 use super::store::{hash_of, length};
+use super::submission::{Form, RecordOutcome, Resolves, Submission};
 use super::transaction::Draft;
 use super::{Incoming, submit_one};
 

@@ -9,9 +9,11 @@ use crate::error::{Code, Error, Fault, Problem, Result};
 use crate::ids::{BlockId, ConflictId, QuarantineId, TransactionId};
 use crate::{catalogue, contracts, imports, settlements, sources};
 
-use super::batch::{Decision, Ids, Prepared, RecordOutcome, Submission, decide};
+use super::batch::{Decision, Ids, Prepared};
 use super::context::Context;
+use super::decide::decide;
 use super::lanes::Job;
+use super::submission::{RecordOutcome, Submission};
 use super::{conflicts, quarantine, store};
 use crate::contracts::Book;
 

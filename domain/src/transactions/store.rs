@@ -14,7 +14,8 @@ use crate::paged;
 use crate::time::Timestamp;
 
 use super::TransactionFilter;
-use super::batch::{Decision, Found, Key, RoundKey, Submission, Unpriced, Waiting, Wanted, round_key};
+use super::batch::{Decision, Found, Key, RoundKey, Unpriced, Waiting, Wanted, round_key};
+use super::submission::Submission;
 use super::tables::{Column, Entity, Model, block, rollback, round, unpriced, waiting};
 use super::transaction::{Affects, Fact, Kind, Player};
 

@@ -1,0 +1,63 @@
+# Everything a person or a machine does with this repository. It needs a Rust toolchain (1.95 or newer, with a C
+# compiler, as `rustc` itself does), make and Node; the crates come from cargo's registry on the first run.
+
+CARGO ?= cargo
+# Colours and progress bars are for people.
+ifdef CI
+export CARGO_TERM_PROGRESS_WHEN := never
+export CARGO_INCREMENTAL := 0
+endif
+
+step = @printf '\n==> %s\n' "$(1)"
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench lint fmt schema deny clean tools
+
+help: ## What can be made
+	@printf 'Saldo settles revenue shares: from a provider'"'"'s records to a closed settlement.\n\n'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@printf '\nStart with: make demo\n'
+
+demo: tools ## Build Saldo and run it with a demo tenant whose provider sends records, at http://127.0.0.1:8080
+	$(call step,Building Saldo (the first time takes some minutes))
+	$(CARGO) build --package api --bin saldo
+	$(call step,Starting the demo; Ctrl-C stops it and the next one goes on from there)
+	@exec "$${CARGO_TARGET_DIR:-target}/debug/saldo" demo
+
+test: lint ## Every check and test: formatting, lints, unit, API, schema, tidy and end-to-end
+	$(call step,Building every test and the binary that the end-to-end tests run)
+	$(CARGO) test --workspace --no-run
+	$(call step,Testing: rules and core; API and schema.graphql; tidiness; the real binary end to end)
+	$(CARGO) test --workspace
+	$(call step,All checks passed)
+
+lint: tools ## Formatting and clippy, warnings denied
+	$(call step,Checking the formatting)
+	$(CARGO) fmt --all --check
+	$(call step,Linting; a warning is an error)
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+fmt: tools ## Format the code
+	$(CARGO) fmt --all
+
+bench: tools ## Measure the pipeline beside raw inserts, in one run (release build)
+	$(call step,Building the benchmark)
+	$(CARGO) bench --package domain --bench pipeline
+
+schema: tools ## Write schema.graphql anew from the code
+	$(CARGO) run --quiet --package api --bin saldo -- schema > schema.graphql.new
+	mv schema.graphql.new schema.graphql
+
+deny: tools ## Licences, advisories, bans and sources of the dependencies (needs cargo-deny and the network)
+	@$(CARGO) deny --version >/dev/null 2>&1 || { \
+	  printf 'cargo-deny is missing. Install it with: cargo install --locked cargo-deny\n' >&2; exit 1; }
+	$(CARGO) deny check
+
+clean: ## Remove what was built; the demo's data under var/ stays
+	$(CARGO) clean
+
+tools:
+	@command -v $(CARGO) >/dev/null || { \
+	  printf 'cargo is missing. Install Rust 1.95 or newer: https://rustup.rs\n' >&2; exit 1; }
+	@$(CARGO) fmt --version >/dev/null 2>&1 && $(CARGO) clippy --version >/dev/null 2>&1 || \
+	  { printf '==> Installing rustfmt and clippy\n'; rustup component add rustfmt clippy; }

@@ -1,0 +1,151 @@
+//! Imports: files on their way in.
+
+use async_graphql::connection::Connection;
+use async_graphql::{ComplexObject, Context, Enum, ID, InputObject, Object, SimpleObject};
+use domain::ids::{ImportRunId, SourceId};
+use domain::imports;
+
+use super::errors::{Failure, UserError, outcome};
+use super::ids::id;
+use super::loaders;
+use super::money::word;
+use super::page::{self, Cursor, cost};
+use super::scalars::{DateTime, Decimal};
+use super::scoped;
+use super::sources::{self, Source};
+
+#[derive(Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "imports::run::State")]
+pub enum ImportState {
+    /// Under way, or cut off and waiting to be resumed.
+    Running,
+    Completed,
+    /// The file cannot be read, or its sender gave up. What was recorded before stays.
+    Failed,
+}
+
+/// One file streaming through its source's mapping. Every record is `emitted`, `ignored` or `quarantined`.
+#[derive(SimpleObject)]
+#[graphql(complex)]
+pub struct ImportRun {
+    pub id: ID,
+    pub file_name: String,
+    /// The sender's own name for the upload, by which it is resumed.
+    pub upload_key: Option<String>,
+    /// The version of the source's mapping that it began with.
+    pub mapping_version: i64,
+    /// Durably taken in, always at a record's end.
+    pub bytes: Decimal,
+    /// Records read.
+    pub records: i64,
+    /// Records that became transactions.
+    pub emitted: i64,
+    /// Records of which the mapping makes nothing.
+    pub ignored: i64,
+    pub quarantined: i64,
+    /// Transactions that are new.
+    pub recorded: i64,
+    /// Transactions that were there already.
+    pub replayed: i64,
+    /// Transactions with another content than the recorded one.
+    pub conflicting: i64,
+    /// Why it failed.
+    pub error: Option<String>,
+    pub created_at: DateTime,
+    pub updated_at: DateTime,
+    #[graphql(skip)]
+    state: String,
+    #[graphql(skip)]
+    source: SourceId,
+}
+
+impl From<imports::ImportRun> for ImportRun {
+    fn from(run: imports::ImportRun) -> Self {
+        Self {
+            id: run.id.into(),
+            file_name: run.file_name,
+            upload_key: run.upload_key,
+            mapping_version: run.mapping_version,
+            bytes: Decimal(run.bytes.to_string()),
+            records: run.records,
+            emitted: run.emitted,
+            ignored: run.ignored,
+            quarantined: run.quarantined,
+            recorded: run.recorded,
+            replayed: run.replayed,
+            conflicting: run.conflicting,
+            error: run.error,
+            created_at: run.created_at.into(),
+            updated_at: run.updated_at.into(),
+            state: run.state,
+            source: run.source_id,
+        }
+    }
+}
+
+#[ComplexObject]
+impl ImportRun {
+    async fn source(&self, ctx: &Context<'_>) -> Result<Source, Failure> {
+        sources::of(ctx, self.source).await
+    }
+
+    async fn state(&self) -> Result<ImportState, Failure> {
+        Ok(word("import state", &self.state, imports::run::State::parse)?.into())
+    }
+}
+
+impl ImportRun {
+    /// The run that brought something.
+    pub async fn of(ctx: &Context<'_>, id: Option<ImportRunId>) -> Result<Option<Self>, Failure> {
+        let Some(id) = id else { return Ok(None) };
+        Ok(loaders::one(ctx, id).await?.map(Self::from))
+    }
+}
+
+#[derive(Default)]
+pub struct ImportsQuery;
+
+#[Object]
+impl ImportsQuery {
+    /// Files that came, the latest first.
+    #[graphql(complexity = "cost(first, child_complexity)")]
+    async fn import_runs(
+        &self,
+        ctx: &Context<'_>,
+        source_id: Option<ID>,
+        first: Option<i32>,
+        after: Option<String>,
+    ) -> Result<Connection<Cursor, ImportRun>, Failure> {
+        let source = source_id.map(|source| id(&source, SourceId::parse));
+        let page = scoped(ctx)?.import_runs(source, page::request(first, after.as_deref())?).await?;
+        Ok(page::connection(page, |run| run.id.0))
+    }
+}
+
+#[derive(InputObject)]
+pub struct AbandonImportRunInput {
+    import_run_id: ID,
+}
+
+#[derive(SimpleObject)]
+pub struct AbandonImportRunPayload {
+    pub import_run: Option<ImportRun>,
+    pub user_errors: Vec<UserError>,
+}
+
+#[derive(Default)]
+pub struct ImportsMutation;
+
+#[Object]
+impl ImportsMutation {
+    /// Gives an unfinished import up; what it recorded stays.
+    async fn abandon_import_run(
+        &self,
+        ctx: &Context<'_>,
+        input: AbandonImportRunInput,
+    ) -> Result<AbandonImportRunPayload, Failure> {
+        let abandoned = scoped(ctx)?.abandon_import(id(&input.import_run_id, ImportRunId::parse)).await;
+        let (run, user_errors) = outcome(abandoned.map_err(Failure::from))?;
+        Ok(AbandonImportRunPayload { import_run: run.map(ImportRun::from), user_errors })
+    }
+}

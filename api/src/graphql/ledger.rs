@@ -1,0 +1,166 @@
+//! The ledger: accounts with their balances, and what was posted for a settlement.
+
+use async_graphql::{ComplexObject, Context, Enum, ID, Object, SimpleObject};
+use domain::ids::{AccountId, PartnerId, SettlementId};
+use domain::ledger::{self, posting};
+
+use super::errors::Failure;
+use super::loaders;
+use super::money::{self, word};
+use super::partners::Partner;
+use super::scalars::{DateTime, Money};
+use super::scoped;
+use super::settlements::Settlement;
+
+#[derive(Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(name = "LedgerAccountCode", remote = "posting::AccountCode")]
+pub enum AccountCode {
+    /// The tenant's own result: expense to partners, or income from them.
+    SettlementResult,
+    /// Earned by a partner in settlements that are still open.
+    Accrued,
+    /// Owed to a partner by closed settlements.
+    Payable,
+    /// Owed by a partner.
+    Receivable,
+    /// Owed to a partner, but below the minimum payout: waits for the next settlement.
+    Carried,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(name = "LedgerEntryReason", remote = "posting::Reason")]
+pub enum EntryReason {
+    /// Brings what is accrued up to what an open settlement has earned.
+    TrueUp,
+    Close,
+}
+
+/// An account of the tenant or of a partner, in one currency.
+#[derive(SimpleObject)]
+#[graphql(complex)]
+pub struct LedgerAccount {
+    pub id: ID,
+    #[graphql(skip)]
+    row: ledger::Account,
+}
+
+impl From<ledger::Account> for LedgerAccount {
+    fn from(row: ledger::Account) -> Self {
+        Self { id: row.id.into(), row }
+    }
+}
+
+#[ComplexObject]
+impl LedgerAccount {
+    async fn code(&self) -> Result<AccountCode, Failure> {
+        Ok(word("account code", &self.row.code, posting::AccountCode::parse)?.into())
+    }
+
+    /// Null for the tenant's own accounts.
+    async fn partner(&self, ctx: &Context<'_>) -> Result<Option<Partner>, Failure> {
+        if self.row.partner_id == PartnerId::NONE {
+            return Ok(None);
+        }
+        Ok(loaders::one(ctx, self.row.partner_id).await?.map(Partner::from))
+    }
+
+    async fn currency(&self) -> &str {
+        &self.row.currency
+    }
+
+    /// Debits are positive: what we owe has a negative balance.
+    async fn balance(&self, ctx: &Context<'_>) -> Result<Money, Failure> {
+        Ok(money::of_minor(&money::asset(ctx, &self.row.currency).await?, self.row.balance))
+    }
+}
+
+/// A posting whose legs sum to zero.
+#[derive(SimpleObject)]
+#[graphql(complex)]
+pub struct LedgerEntry {
+    pub id: ID,
+    pub posted_at: DateTime,
+    #[graphql(skip)]
+    reason: String,
+    #[graphql(skip)]
+    legs: Vec<ledger::EntryLeg>,
+    #[graphql(skip)]
+    settlement: SettlementId,
+}
+
+impl From<(ledger::Entry, Vec<ledger::EntryLeg>)> for LedgerEntry {
+    fn from((entry, legs): (ledger::Entry, Vec<ledger::EntryLeg>)) -> Self {
+        let (id, posted_at) = (entry.id.into(), entry.posted_at.into());
+        Self { id, posted_at, reason: entry.reason, legs, settlement: entry.settlement_id }
+    }
+}
+
+#[ComplexObject]
+impl LedgerEntry {
+    async fn reason(&self) -> Result<EntryReason, Failure> {
+        Ok(word("reason of an entry", &self.reason, posting::Reason::parse)?.into())
+    }
+
+    async fn settlement(&self, ctx: &Context<'_>) -> Result<Settlement, Failure> {
+        Ok(loaders::required(ctx, self.settlement, "settlement").await?.into())
+    }
+
+    async fn legs(&self, ctx: &Context<'_>) -> Result<Vec<LedgerLeg>, Failure> {
+        let settlement = loaders::required(ctx, self.settlement, "settlement").await?;
+        let asset = money::asset(ctx, &settlement.currency).await?;
+        let leg =
+            |leg: &ledger::EntryLeg| LedgerLeg { amount: money::of_minor(&asset, leg.amount), account: leg.account_id };
+        Ok(self.legs.iter().map(leg).collect())
+    }
+}
+
+/// One side of an entry.
+#[derive(SimpleObject)]
+#[graphql(complex)]
+pub struct LedgerLeg {
+    /// A debit is positive, a credit negative.
+    pub amount: Money,
+    #[graphql(skip)]
+    account: AccountId,
+}
+
+#[ComplexObject]
+impl LedgerLeg {
+    /// Null for the tenant's own account where a partner's user asks.
+    async fn account(&self, ctx: &Context<'_>) -> Result<Option<LedgerAccount>, Failure> {
+        Ok(loaders::one(ctx, self.account).await?.map(LedgerAccount::from))
+    }
+}
+
+/// What reading all books back found.
+#[derive(SimpleObject)]
+pub struct BooksCheck {
+    /// Whether every figure is what its parts add up to.
+    pub balanced: bool,
+    /// What does not add up.
+    pub findings: Vec<String>,
+    /// How many settlements were read back.
+    pub settlements: u64,
+}
+
+/// It reads every transaction of the tenant: one check in a request.
+const CHECK_COST: usize = super::MAX_COMPLEXITY / 2 + 1;
+
+#[derive(Default)]
+pub struct LedgerQuery;
+
+#[Object]
+impl LedgerQuery {
+    /// Every account with its balance; a partner's user sees its own.
+    async fn ledger_accounts(&self, ctx: &Context<'_>) -> Result<Vec<LedgerAccount>, Failure> {
+        Ok(scoped(ctx)?.accounts().await?.into_iter().map(LedgerAccount::from).collect())
+    }
+
+    /// Reads all books back and proves that they balance. It takes as long as reading every transaction does.
+    #[graphql(complexity = "CHECK_COST + child_complexity")]
+    async fn books_check(&self, ctx: &Context<'_>) -> Result<BooksCheck, Failure> {
+        let check = scoped(ctx)?.check_books().await?;
+        let settlements = u64::try_from(check.settlements).unwrap_or(u64::MAX);
+        Ok(BooksCheck { balanced: check.findings.is_empty(), findings: check.findings, settlements })
+    }
+}

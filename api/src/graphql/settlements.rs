@@ -1,0 +1,287 @@
+//! Settlements: what one contract owes for one period and currency.
+
+use std::sync::Arc;
+
+use async_graphql::connection::Connection;
+use async_graphql::{ComplexObject, Context, Enum, ID, InputObject, Object, SimpleObject};
+use domain::ids::{ContractId, PartnerId, SettlementId};
+use domain::money::{Asset, Minor};
+use domain::settlements::settlement::{self, LineCode as CoreCode};
+use domain::settlements::{self, Statement, blockers};
+
+use super::contracts::Contract;
+use super::errors::{Failure, UserError, outcome};
+use super::ids::id;
+use super::ledger::LedgerEntry;
+use super::loaders::{self, EntriesOf, StatementOf};
+use super::money::{of_minor, of_units, word};
+use super::page::{self, Cursor, cost};
+use super::partners::Partner;
+use super::scalars::{DateTime, Decimal, Money};
+use super::scoped;
+
+#[derive(Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "settlements::State")]
+pub enum SettlementState {
+    /// Its lines change with what is recorded.
+    Open,
+    /// Frozen; what comes late is a correction in a later one.
+    Closed,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(name = "SettlementLineCode", remote = "settlement::LineCode")]
+pub enum LineCode {
+    /// The base of a rate class before netting, where netting changed it; no amount.
+    Base,
+    /// The base carried in; no amount.
+    CarriedBase,
+    /// The share of a rate class's netted base.
+    RevenueShare,
+    /// What late facts change in a closed settlement.
+    Correction,
+    /// Earned before, and below the minimum payout then.
+    CarriedIn,
+    /// Below the minimum payout, taken over to the next period.
+    CarriedOut,
+}
+
+/// What one contract owes for one period and currency. An amount is positive where the tenant owes it to the partner.
+#[derive(SimpleObject)]
+#[graphql(complex)]
+pub struct Settlement {
+    pub id: ID,
+    pub currency: String,
+    /// This instant included.
+    pub period_start: DateTime,
+    /// This instant not included.
+    pub period_end: DateTime,
+    pub closed_at: Option<DateTime>,
+    #[graphql(skip)]
+    row: settlements::Settlement,
+}
+
+impl From<settlements::Settlement> for Settlement {
+    fn from(row: settlements::Settlement) -> Self {
+        Self {
+            id: row.id.into(),
+            currency: row.currency.clone(),
+            period_start: row.period_start.into(),
+            period_end: row.period_end.into(),
+            closed_at: row.closed_at.map(DateTime),
+            row,
+        }
+    }
+}
+
+impl Settlement {
+    async fn statement(&self, ctx: &Context<'_>) -> Result<Arc<Statement>, Failure> {
+        loaders::required(ctx, StatementOf(self.row.id), "settlement").await
+    }
+}
+
+#[ComplexObject]
+impl Settlement {
+    async fn contract(&self, ctx: &Context<'_>) -> Result<Contract, Failure> {
+        Ok(loaders::required(ctx, self.row.contract_id, "contract").await?.into())
+    }
+
+    async fn partner(&self, ctx: &Context<'_>) -> Result<Partner, Failure> {
+        Ok(loaders::required(ctx, self.row.partner_id, "partner").await?.into())
+    }
+
+    async fn state(&self) -> Result<SettlementState, Failure> {
+        Ok(word("settlement state", &self.row.state, settlements::State::parse)?.into())
+    }
+
+    /// As of now; their amounts add up to the total.
+    #[graphql(complexity = "LINES * child_complexity + 1")]
+    async fn lines(&self, ctx: &Context<'_>) -> Result<Vec<SettlementLine>, Failure> {
+        let statement = self.statement(ctx).await?;
+        Ok(statement.lines.iter().map(|line| SettlementLine::new(line.clone(), &statement.asset)).collect())
+    }
+
+    async fn total(&self, ctx: &Context<'_>) -> Result<Money, Failure> {
+        let statement = self.statement(ctx).await?;
+        Ok(of_minor(&statement.asset, statement.total))
+    }
+
+    /// Transactions that this settlement counts.
+    async fn transaction_count(&self, ctx: &Context<'_>) -> Result<i64, Failure> {
+        Ok(self.statement(ctx).await?.transaction_count)
+    }
+
+    /// The negative base that goes on into the next period; null where there is none.
+    async fn carried_base(&self, ctx: &Context<'_>) -> Result<Option<Money>, Failure> {
+        let statement = self.statement(ctx).await?;
+        Ok(settlements::carried_base(&statement).map(|base| of_units(&statement.asset, base)))
+    }
+
+    /// What is below the minimum payout and goes on into the next period; null where there is nothing.
+    async fn carried_amount(&self, ctx: &Context<'_>) -> Result<Option<Money>, Failure> {
+        let statement = self.statement(ctx).await?;
+        let amount = statement.carry_out.amount;
+        Ok((amount != Minor::ZERO).then(|| of_minor(&statement.asset, amount)))
+    }
+
+    /// Why it cannot close yet, each with what to do; empty when it can, or has.
+    #[graphql(complexity = "BLOCKERS_COST + child_complexity")]
+    async fn blockers(&self, ctx: &Context<'_>) -> Result<Vec<Blocker>, Failure> {
+        let blockers = scoped(ctx)?.blockers(self.row.id).await?;
+        Ok(blockers.iter().map(Blocker::from).collect())
+    }
+
+    /// What was posted for it, oldest first.
+    #[graphql(complexity = "LINES * child_complexity + 1")]
+    async fn entries(&self, ctx: &Context<'_>) -> Result<Vec<LedgerEntry>, Failure> {
+        let entries = loaders::one(ctx, EntriesOf(self.row.id)).await?.unwrap_or_default();
+        Ok(entries.into_iter().map(LedgerEntry::from).collect())
+    }
+}
+
+/// Lines and entries of a settlement, as its cost reckons them; most have fewer.
+const LINES: usize = 5;
+/// It asks every source of the contract.
+const BLOCKERS_COST: usize = 20;
+
+/// One line of a settlement.
+#[derive(SimpleObject)]
+#[graphql(complex)]
+pub struct SettlementLine {
+    pub code: LineCode,
+    /// The line in words.
+    pub label: String,
+    /// The code of the rate table's row.
+    pub rate_class: Option<String>,
+    /// The version of the contract's terms that it follows.
+    pub version: i64,
+    pub base: Option<Money>,
+    /// Per cent; null where several rates made the amount.
+    pub rate: Option<Decimal>,
+    pub amount: Money,
+    #[graphql(skip)]
+    corrects: Option<SettlementId>,
+}
+
+impl SettlementLine {
+    fn new(line: settlement::Line, asset: &Asset) -> Self {
+        Self {
+            code: line.code.into(),
+            label: label(&line),
+            version: line.version,
+            base: line.base.map(|base| of_units(asset, base)),
+            rate: line.rate.map(|rate| Decimal(rate.to_string())),
+            amount: of_minor(asset, line.amount),
+            corrects: line.corrects,
+            rate_class: line.rate_class,
+        }
+    }
+}
+
+#[ComplexObject]
+impl SettlementLine {
+    /// The closed settlement that a correction repairs.
+    async fn corrects(&self, ctx: &Context<'_>) -> Result<Option<Settlement>, Failure> {
+        let Some(id) = self.corrects else { return Ok(None) };
+        Ok(loaders::one(ctx, id).await?.map(Settlement::from))
+    }
+}
+
+fn label(line: &settlement::Line) -> String {
+    let text = match line.code {
+        CoreCode::Base => "Base before netting",
+        CoreCode::CarriedBase => "Negative base carried in",
+        CoreCode::RevenueShare => "Revenue share",
+        CoreCode::Correction => "Correction of a closed period",
+        CoreCode::CarriedIn => "Carried in: below the minimum payout before",
+        CoreCode::CarriedOut => "Carried over: below the minimum payout",
+    };
+    match &line.rate_class {
+        Some(class) => format!("{text}, {class}"),
+        None => text.to_owned(),
+    }
+}
+
+/// Why a settlement cannot close yet.
+#[derive(SimpleObject)]
+pub struct Blocker {
+    /// Such as `MISSING_DAYS`.
+    pub code: String,
+    pub message: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+impl From<&blockers::Blocker> for Blocker {
+    fn from(blocker: &blockers::Blocker) -> Self {
+        Self { code: blocker.code().to_owned(), message: blocker.message(), remedy: blocker.remedy().to_owned() }
+    }
+}
+
+#[derive(Default, InputObject)]
+pub struct SettlementFilter {
+    contract_id: Option<ID>,
+    partner_id: Option<ID>,
+    state: Option<SettlementState>,
+    currency: Option<String>,
+}
+
+impl From<SettlementFilter> for settlements::SettlementFilter {
+    fn from(filter: SettlementFilter) -> Self {
+        Self {
+            contract: filter.contract_id.map(|contract| id(&contract, ContractId::parse)),
+            partner: filter.partner_id.map(|partner| id(&partner, PartnerId::parse)),
+            state: filter.state.map(settlements::State::from),
+            currency: filter.currency,
+        }
+    }
+}
+
+#[derive(Default)]
+pub struct SettlementsQuery;
+
+#[Object]
+impl SettlementsQuery {
+    /// Settlements, the latest opened first; a partner's user sees its own.
+    #[graphql(complexity = "cost(first, child_complexity)")]
+    async fn settlements(
+        &self,
+        ctx: &Context<'_>,
+        filter: Option<SettlementFilter>,
+        first: Option<i32>,
+        after: Option<String>,
+    ) -> Result<Connection<Cursor, Settlement>, Failure> {
+        let filter = filter.unwrap_or_default().into();
+        let page = scoped(ctx)?.settlements(&filter, page::request(first, after.as_deref())?).await?;
+        Ok(page::connection(page, |settlement| settlement.id.0))
+    }
+}
+
+#[derive(InputObject)]
+pub struct CloseSettlementInput {
+    settlement_id: ID,
+}
+
+#[derive(SimpleObject)]
+pub struct CloseSettlementPayload {
+    pub settlement: Option<Settlement>,
+    /// `BLOCKED` once for each blocker.
+    pub user_errors: Vec<UserError>,
+}
+
+#[derive(Default)]
+pub struct SettlementsMutation;
+
+#[Object]
+impl SettlementsMutation {
+    /// Freezes a settlement's lines, posts it and opens the next period with what is carried. Again changes nothing.
+    async fn close_settlement(
+        &self,
+        ctx: &Context<'_>,
+        input: CloseSettlementInput,
+    ) -> Result<CloseSettlementPayload, Failure> {
+        let closed = scoped(ctx)?.close_settlement(id(&input.settlement_id, SettlementId::parse)).await;
+        let (settlement, user_errors) = outcome(closed.map_err(Failure::from))?;
+        Ok(CloseSettlementPayload { settlement: settlement.map(Settlement::from), user_errors })
+    }
+}

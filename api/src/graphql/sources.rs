@@ -1,0 +1,313 @@
+//! Sources: the connections to providers, their mappings, and the days that they should deliver.
+
+use async_graphql::connection::Connection;
+use async_graphql::{ComplexObject, Context, Enum, ID, InputObject, Object, SimpleObject};
+use chrono::NaiveDate;
+use domain::ids::{PartnerId, SourceId};
+use domain::sources::calendar::Calendar;
+use domain::{Error, Scoped, sources};
+
+use super::clauses::Weekday;
+use super::errors::{Failure, UserError, outcome};
+use super::ids::id;
+use super::loaders;
+use super::mappings::{SourceMapping, no_zone};
+use super::page::{self, Cursor, cost};
+use super::partners::Partner;
+use super::scalars::{Date, DateTime};
+use super::scoped;
+
+/// A connection to a provider through which records arrive.
+#[derive(SimpleObject)]
+#[graphql(complex)]
+pub struct Source {
+    pub id: ID,
+    pub name: String,
+    /// Of the mapping that new imports read with.
+    pub mapping_version: i64,
+    pub created_at: DateTime,
+    #[graphql(skip)]
+    row: sources::Source,
+}
+
+impl From<sources::Source> for Source {
+    fn from(row: sources::Source) -> Self {
+        let (id, name, created_at) = (row.id.into(), row.name.clone(), row.created_at.into());
+        Self { id, name, mapping_version: row.mapping_version, created_at, row }
+    }
+}
+
+#[ComplexObject]
+impl Source {
+    async fn partner(&self, ctx: &Context<'_>) -> Result<Partner, Failure> {
+        Ok(loaders::required(ctx, self.row.partner_id, "partner").await?.into())
+    }
+
+    /// How its records become transactions, in the version asked for or the present one.
+    async fn mapping(&self, ctx: &Context<'_>, version: Option<i64>) -> Result<Option<SourceMapping>, Failure> {
+        let version = version.unwrap_or(self.row.mapping_version);
+        Ok(scoped(ctx)?.source_mapping(self.row.id, version).await?.map(|found| found.mapping.into()))
+    }
+
+    /// The days that it has promised to deliver; null where it has promised none.
+    async fn calendar(&self) -> Result<Option<SourceCalendar>, Failure> {
+        Ok(self.row.calendar()?.map(|calendar| calendar.into()))
+    }
+
+    /// What came on each day, both ends included; at most 400.
+    async fn days(&self, ctx: &Context<'_>, from: Date, until: Date) -> Result<Vec<SourceDay>, Failure> {
+        let days = scoped(ctx)?.source_days(self.row.id, from.0, until.0).await?;
+        Ok(days.into_iter().map(SourceDay::from).collect())
+    }
+}
+
+/// The source of a row that has one.
+pub async fn of(ctx: &Context<'_>, id: SourceId) -> Result<Source, Failure> {
+    Ok(loaders::required(ctx, id, "source").await?.into())
+}
+
+/// The source behind an id or a name.
+pub async fn named(scoped: &Scoped, text: &str) -> Result<SourceId, Error> {
+    if let Some(id) = SourceId::parse(text) {
+        return Ok(id);
+    }
+    Ok(scoped.source_by_name(text).await?.ok_or(Error::NotFound("source"))?.id)
+}
+
+/// The days that a source has promised to deliver.
+#[derive(InputObject, SimpleObject)]
+#[graphql(input_name = "SourceCalendarInput", name = "SourceCalendar")]
+pub struct SourceCalendar {
+    /// Days begin and end at midnight of this zone.
+    pub time_zone: String,
+    /// The first day.
+    pub from: Date,
+    /// The last day; none while the source goes on.
+    pub until: Option<Date>,
+    /// Every day when absent.
+    pub weekdays: Option<Vec<Weekday>>,
+}
+
+impl From<Calendar> for SourceCalendar {
+    fn from(calendar: Calendar) -> Self {
+        Self {
+            time_zone: calendar.time_zone.name().to_owned(),
+            from: Date(calendar.from),
+            until: calendar.until.map(Date),
+            weekdays: Some(calendar.weekdays.into_iter().map(Weekday::from).collect()),
+        }
+    }
+}
+
+impl SourceCalendar {
+    fn core(self) -> Result<Calendar, Error> {
+        let zone = self.time_zone.parse().map_err(|_| no_zone("calendar.timeZone", &self.time_zone))?;
+        let weekdays = match self.weekdays {
+            Some(weekdays) => weekdays.into_iter().map(Into::into).collect(),
+            None => domain::contracts::contract::Weekday::ALL.to_vec(),
+        };
+        Ok(Calendar { time_zone: zone, from: self.from.0, until: self.until.map(|day| day.0), weekdays })
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "sources::DayState")]
+pub enum SourceDayState {
+    /// Transactions came.
+    Complete,
+    /// Staff said that nothing is to come.
+    SignedOff,
+    /// The source should have delivered, or should yet.
+    Missing,
+    /// Nothing came and nothing was promised.
+    NotDue,
+}
+
+/// What is known of one day of a source.
+#[derive(SimpleObject)]
+pub struct SourceDay {
+    pub day: Date,
+    pub state: SourceDayState,
+    /// Transactions that occurred on it.
+    pub transactions: i64,
+    pub sign_off: Option<SignOff>,
+}
+
+/// Who said that nothing is to come for a day, and why.
+#[derive(SimpleObject)]
+pub struct SignOff {
+    /// Null for the operator of the installation.
+    pub member_id: Option<ID>,
+    pub at: DateTime,
+    pub note: String,
+}
+
+impl From<sources::DayStatus> for SourceDay {
+    fn from(status: sources::DayStatus) -> Self {
+        let sign_off = |sign_off: sources::SignOff| SignOff {
+            member_id: sign_off.by.map(ID::from),
+            at: sign_off.at.into(),
+            note: sign_off.note,
+        };
+        Self {
+            day: Date(status.day),
+            state: status.state.into(),
+            transactions: status.transactions,
+            sign_off: status.sign_off.map(sign_off),
+        }
+    }
+}
+
+#[derive(Default)]
+pub struct SourcesQuery;
+
+#[Object]
+impl SourcesQuery {
+    /// The tenant's sources; a partner's user sees its own.
+    #[graphql(complexity = "cost(first, child_complexity)")]
+    async fn sources(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i32>,
+        after: Option<String>,
+    ) -> Result<Connection<Cursor, Source>, Failure> {
+        let page = scoped(ctx)?.sources(page::request(first, after.as_deref())?).await?;
+        Ok(page::connection(page, |source| source.id.0))
+    }
+}
+
+#[derive(InputObject)]
+pub struct CreateSourceInput {
+    partner_id: ID,
+    /// Unique in the tenant.
+    name: String,
+    mapping: SourceMapping,
+    calendar: Option<SourceCalendar>,
+}
+
+#[derive(InputObject)]
+pub struct UpdateSourceMappingInput {
+    source_id: ID,
+    mapping: SourceMapping,
+}
+
+#[derive(InputObject)]
+pub struct SetSourceCalendarInput {
+    source_id: ID,
+    /// Null: it promises no days.
+    calendar: Option<SourceCalendar>,
+}
+
+macro_rules! source_payload {
+    ($name:ident) => {
+        #[derive(SimpleObject)]
+        pub struct $name {
+            pub source: Option<Source>,
+            pub user_errors: Vec<UserError>,
+        }
+
+        impl $name {
+            fn of(result: domain::Result<sources::Source>) -> Result<Self, Failure> {
+                let (source, user_errors) = outcome(result.map_err(Failure::from))?;
+                Ok(Self { source: source.map(Source::from), user_errors })
+            }
+        }
+    };
+}
+source_payload!(CreateSourcePayload);
+source_payload!(UpdateSourceMappingPayload);
+source_payload!(SetSourceCalendarPayload);
+
+#[derive(InputObject)]
+pub struct SignOffSourceDaysInput {
+    source_id: ID,
+    from: Date,
+    /// This day included.
+    until: Date,
+    /// Why nothing is to come, for whoever asks later.
+    note: String,
+}
+
+#[derive(SimpleObject)]
+pub struct SignOffSourceDaysPayload {
+    pub days: Vec<SourceDay>,
+    pub user_errors: Vec<UserError>,
+}
+
+#[derive(Default)]
+pub struct SourcesMutation;
+
+#[Object]
+impl SourcesMutation {
+    async fn create_source(&self, ctx: &Context<'_>, input: CreateSourceInput) -> Result<CreateSourcePayload, Failure> {
+        CreateSourcePayload::of(create(scoped(ctx)?, input).await)
+    }
+
+    /// Gives a source another mapping. Imports under way go on with the one they began with.
+    async fn update_source_mapping(
+        &self,
+        ctx: &Context<'_>,
+        input: UpdateSourceMappingInput,
+    ) -> Result<UpdateSourceMappingPayload, Failure> {
+        let scoped = scoped(ctx)?;
+        let source = id(&input.source_id, SourceId::parse);
+        UpdateSourceMappingPayload::of(match under_mapping(input.mapping) {
+            Ok(mapping) => scoped.update_mapping(source, &mapping).await,
+            Err(error) => Err(error),
+        })
+    }
+
+    /// Says which days a source should deliver.
+    async fn set_source_calendar(
+        &self,
+        ctx: &Context<'_>,
+        input: SetSourceCalendarInput,
+    ) -> Result<SetSourceCalendarPayload, Failure> {
+        let scoped = scoped(ctx)?;
+        let source = id(&input.source_id, SourceId::parse);
+        SetSourceCalendarPayload::of(match input.calendar.map(SourceCalendar::core).transpose() {
+            Ok(calendar) => scoped.set_calendar(source, calendar).await,
+            Err(error) => Err(error),
+        })
+    }
+
+    /// Says that nothing is to come for the missing days of a range. Days with transactions stay as they are.
+    async fn sign_off_source_days(
+        &self,
+        ctx: &Context<'_>,
+        input: SignOffSourceDaysInput,
+    ) -> Result<SignOffSourceDaysPayload, Failure> {
+        let SignOffSourceDaysInput { source_id, from: Date(from), until: Date(until), note } = input;
+        let signed = sign_off(scoped(ctx)?, id(&source_id, SourceId::parse), (from, until), &note).await;
+        let (days, user_errors) = outcome(signed.map_err(Failure::from))?;
+        Ok(SignOffSourceDaysPayload { days: days.unwrap_or_default(), user_errors })
+    }
+}
+
+async fn create(scoped: &Scoped, input: CreateSourceInput) -> domain::Result<sources::Source> {
+    let partner = id(&input.partner_id, PartnerId::parse);
+    let mapping = under_mapping(input.mapping)?;
+    let calendar = input.calendar.map(SourceCalendar::core).transpose()?;
+    scoped.create_source(sources::NewSource { partner, name: input.name, mapping, calendar }).await
+}
+
+fn under_mapping(mapping: SourceMapping) -> domain::Result<domain::sources::mapping::Mapping> {
+    mapping.core().map_err(|error| under("mapping", error))
+}
+
+/// An error's problems as seen from the input that has them.
+pub fn under(field: &str, error: Error) -> Error {
+    match error {
+        Error::Invalid(problems) => Error::Invalid(problems.into_iter().map(|problem| problem.under(field)).collect()),
+        other => other,
+    }
+}
+
+async fn sign_off(
+    scoped: &Scoped,
+    source: SourceId,
+    (from, until): (NaiveDate, NaiveDate),
+    note: &str,
+) -> domain::Result<Vec<SourceDay>> {
+    Ok(scoped.sign_off_days(source, from, until, note).await?.into_iter().map(SourceDay::from).collect())
+}

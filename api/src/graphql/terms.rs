@@ -1,0 +1,380 @@
+//! The terms of a contract's version, as they are written and as they read back.
+
+use async_graphql::{InputObject, OneofObject, SimpleObject};
+use domain::contracts::contract;
+use domain::ids::SourceId;
+use domain::money::Rate;
+use domain::{Code, Error, Problem, Scoped};
+
+use super::clauses::{
+    Attribution, BonusTreatment, Every, JackpotBasis, Level, Match, NegativeMode, PartnerRole, Rounding, TierMode,
+    TiersOnChange, Weekday,
+};
+use super::mappings::no_zone;
+use super::scalars::{Date, Decimal};
+use super::sources;
+
+/// What is agreed with a partner from a day on.
+#[derive(InputObject)]
+pub struct TermsInput {
+    /// From the beginning of this local day on.
+    valid_from: Date,
+    role: PartnerRole,
+    #[graphql(default)]
+    scope: ScopeInput,
+    /// Transactions in other currencies are not counted.
+    currency: String,
+    #[graphql(default_with = "Attribution::Occurred")]
+    attribution: Attribution,
+    cycle: Cycle,
+    base: BaseInput,
+    negative: Negative,
+    rate_table: RateTableInput,
+    #[graphql(default_with = "Rounding::HalfEven")]
+    rounding: Rounding,
+    /// In major units; a smaller total is carried over instead of being paid.
+    #[graphql(default_with = "Decimal(\"0\".to_owned())")]
+    minimum_payout: Decimal,
+    #[graphql(default_with = "TiersOnChange::Continue")]
+    tiers_on_change: TiersOnChange,
+}
+
+/// Which transactions the contract counts. An empty list means all.
+#[derive(Clone, Default, InputObject)]
+pub struct ScopeInput {
+    /// Ids or names.
+    #[graphql(default)]
+    sources: Vec<String>,
+    /// Product codes.
+    #[graphql(default)]
+    products: Vec<String>,
+    #[graphql(default)]
+    categories: Vec<String>,
+    #[graphql(default)]
+    segments: Vec<String>,
+    #[graphql(default)]
+    tags: Vec<String>,
+    #[graphql(default)]
+    regions: Vec<String>,
+    #[graphql(default)]
+    channels: Vec<String>,
+}
+
+/// How time is cut into periods.
+#[derive(InputObject, SimpleObject)]
+#[graphql(input_name = "CycleInput", name = "Cycle")]
+pub struct Cycle {
+    pub every: Every,
+    pub time_zone: String,
+    /// The local hour at which a day of this contract begins, 0 to 23.
+    #[graphql(default)]
+    pub cut_off_hour: i32,
+    /// For weeks; Monday when absent.
+    pub starts_on: Option<Weekday>,
+}
+
+#[derive(OneofObject)]
+pub enum BaseInput {
+    Ggr(GgrBase),
+    Turnover(TurnoverBase),
+    Sales(SalesBase),
+}
+
+/// Stakes less wins.
+#[derive(InputObject, SimpleObject)]
+#[graphql(input_name = "GgrBaseInput", name = "GgrBase")]
+pub struct GgrBase {
+    #[graphql(default_with = "BonusTreatment::Include")]
+    pub bonus_treatment: BonusTreatment,
+    #[graphql(default_with = "JackpotBasis::Accrual")]
+    pub jackpots: JackpotBasis,
+}
+
+/// Stakes.
+#[derive(InputObject, SimpleObject)]
+#[graphql(input_name = "TurnoverBaseInput", name = "TurnoverBase")]
+pub struct TurnoverBase {
+    #[graphql(default_with = "BonusTreatment::Include")]
+    pub bonus_treatment: BonusTreatment,
+}
+
+/// Sales less refunds: write `{}`.
+#[derive(InputObject, SimpleObject)]
+#[graphql(input_name = "SalesBaseInput", name = "SalesBase")]
+pub struct SalesBase {
+    /// There is nothing to set; GraphQL wants a type to have a field.
+    #[graphql(name = "_")]
+    pub nothing: Option<bool>,
+}
+
+#[derive(InputObject, SimpleObject)]
+#[graphql(input_name = "NegativeInput", name = "Negative")]
+pub struct Negative {
+    pub mode: NegativeMode,
+    #[graphql(default_with = "Level::Total")]
+    pub level: Level,
+}
+
+#[derive(InputObject)]
+pub struct RateTableInput {
+    #[graphql(default_with = "Match::First")]
+    r#match: Match,
+    rows: Vec<RateRow>,
+}
+
+/// One rate class, with either a percentage or tiers.
+#[derive(InputObject, SimpleObject)]
+#[graphql(input_name = "RateRowInput", name = "RateRow")]
+pub struct RateRow {
+    pub code: String,
+    /// A zen-expression such as `localHour < 6`; the last row has none and takes what is left.
+    pub when: Option<String>,
+    pub percent: Option<Decimal>,
+    pub tiers: Option<Tiers>,
+}
+
+#[derive(InputObject, SimpleObject)]
+#[graphql(input_name = "TiersInput", name = "Tiers")]
+pub struct Tiers {
+    pub mode: TierMode,
+    pub steps: Vec<TierStep>,
+}
+
+#[derive(InputObject, SimpleObject)]
+#[graphql(input_name = "TierStepInput", name = "TierStep")]
+pub struct TierStep {
+    /// In major units, this amount included; the last step has none.
+    pub up_to: Option<Decimal>,
+    pub percent: Decimal,
+}
+
+impl TermsInput {
+    /// The core's terms; problems have their paths under `terms`.
+    pub async fn core(self, scoped: &Scoped) -> domain::Result<contract::Terms> {
+        let mut problems = Vec::new();
+        let scope = self.scope.core(scoped, &mut problems).await?;
+        let cycle = self.cycle.core(&mut problems);
+        let rows: Vec<_> =
+            self.rate_table.rows.into_iter().enumerate().map(|(n, row)| row.core(n, &mut problems)).collect();
+        let Some(cycle) = cycle.filter(|_| problems.is_empty()) else {
+            return Err(Error::Invalid(problems.into_iter().map(|problem| problem.under("terms")).collect()));
+        };
+        Ok(contract::Terms {
+            valid_from: self.valid_from.0,
+            role: self.role.into(),
+            scope,
+            currency: self.currency,
+            attribution: self.attribution.into(),
+            cycle,
+            base: self.base.into(),
+            negative: contract::Negative { mode: self.negative.mode.into(), level: self.negative.level.into() },
+            rate_table: contract::RateTable { matching: self.rate_table.r#match.into(), rows },
+            rounding: self.rounding.into(),
+            minimum_payout: self.minimum_payout.0,
+            tiers_on_change: self.tiers_on_change.into(),
+        })
+    }
+}
+
+impl ScopeInput {
+    async fn core(self, scoped: &Scoped, problems: &mut Vec<Problem>) -> domain::Result<contract::Scope> {
+        let mut ids = Vec::with_capacity(self.sources.len());
+        for (position, source) in self.sources.iter().enumerate() {
+            match sources::named(scoped, source).await {
+                Ok(id) => ids.push(id),
+                Err(Error::NotFound(_)) => {
+                    let path = format!("scope.sources.{position}");
+                    problems.push(Problem::new(Code::NotFound, path, "there is no such source"));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(contract::Scope {
+            sources: ids,
+            products: self.products,
+            categories: self.categories,
+            segments: self.segments,
+            tags: self.tags,
+            regions: self.regions,
+            channels: self.channels,
+        })
+    }
+}
+
+impl Cycle {
+    fn core(self, problems: &mut Vec<Problem>) -> Option<contract::Cycle> {
+        let zone = self.time_zone.parse();
+        if zone.is_err() {
+            problems.push(no_zone("cycle.timeZone", &self.time_zone));
+        }
+        let hour = u8::try_from(self.cut_off_hour);
+        if hour.is_err() {
+            problems.push(Problem::new(Code::BadInput, "cycle.cutOffHour", "is not an hour from 0 to 23"));
+        }
+        let (time_zone, cut_off_hour) = (zone.ok()?, hour.ok()?);
+        Some(contract::Cycle {
+            every: self.every.into(),
+            time_zone,
+            cut_off_hour,
+            starts_on: self.starts_on.map(contract::Weekday::from),
+        })
+    }
+}
+
+impl From<BaseInput> for contract::Base {
+    fn from(base: BaseInput) -> Self {
+        match base {
+            BaseInput::Ggr(ggr) => Self::Ggr(contract::GgrBase {
+                bonus_treatment: ggr.bonus_treatment.into(),
+                jackpots: ggr.jackpots.into(),
+            }),
+            BaseInput::Turnover(turnover) => {
+                Self::Turnover(contract::TurnoverBase { bonus_treatment: turnover.bonus_treatment.into() })
+            }
+            BaseInput::Sales(_) => Self::Sales(contract::SalesBase {}),
+        }
+    }
+}
+
+impl RateRow {
+    fn core(self, position: usize, problems: &mut Vec<Problem>) -> contract::RateRow {
+        let path = format!("rateTable.rows.{position}");
+        let percent = self.percent.map(|percent| rate(&percent, format!("{path}.percent"), problems));
+        let tiers = self.tiers.map(|tiers| {
+            let step = |(n, step): (usize, TierStep)| contract::TierStep {
+                up_to: step.up_to.map(|up_to| up_to.0),
+                percent: rate(&step.percent, format!("{path}.tiers.steps.{n}.percent"), problems),
+            };
+            contract::Tiers { mode: tiers.mode.into(), steps: tiers.steps.into_iter().enumerate().map(step).collect() }
+        });
+        contract::RateRow { code: self.code, when: self.when, percent, tiers }
+    }
+}
+
+fn rate(text: &Decimal, path: String, problems: &mut Vec<Problem>) -> Rate {
+    Rate::parse(&text.0).unwrap_or_else(|error| {
+        problems.push(Problem::new(Code::BadAmount, path, error.to_string()));
+        Rate::HUNDRED
+    })
+}
+
+/// What is agreed with a partner from a day on, in the shape of `TermsInput`.
+#[derive(SimpleObject)]
+pub struct Terms {
+    pub valid_from: Date,
+    pub role: PartnerRole,
+    pub scope: Scope,
+    pub currency: String,
+    pub attribution: Attribution,
+    pub cycle: Cycle,
+    pub base: Base,
+    pub negative: Negative,
+    pub rate_table: RateTable,
+    pub rounding: Rounding,
+    pub minimum_payout: Decimal,
+    pub tiers_on_change: TiersOnChange,
+}
+
+/// Which transactions the contract counts. An empty list means all.
+#[derive(SimpleObject)]
+pub struct Scope {
+    /// Ids.
+    pub sources: Vec<String>,
+    pub products: Vec<String>,
+    pub categories: Vec<String>,
+    pub segments: Vec<String>,
+    pub tags: Vec<String>,
+    pub regions: Vec<String>,
+    pub channels: Vec<String>,
+}
+
+/// One of its fields is set.
+#[derive(Default, SimpleObject)]
+pub struct Base {
+    pub ggr: Option<GgrBase>,
+    pub turnover: Option<TurnoverBase>,
+    pub sales: Option<SalesBase>,
+}
+
+#[derive(SimpleObject)]
+pub struct RateTable {
+    pub r#match: Match,
+    pub rows: Vec<RateRow>,
+}
+
+impl From<contract::Terms> for Terms {
+    fn from(terms: contract::Terms) -> Self {
+        let cycle = terms.cycle;
+        Self {
+            valid_from: Date(terms.valid_from),
+            role: terms.role.into(),
+            scope: terms.scope.into(),
+            currency: terms.currency,
+            attribution: terms.attribution.into(),
+            cycle: Cycle {
+                every: cycle.every.into(),
+                time_zone: cycle.time_zone.name().to_owned(),
+                cut_off_hour: cycle.cut_off_hour.into(),
+                starts_on: cycle.starts_on.map(Weekday::from),
+            },
+            base: terms.base.into(),
+            negative: Negative { mode: terms.negative.mode.into(), level: terms.negative.level.into() },
+            rate_table: RateTable {
+                r#match: terms.rate_table.matching.into(),
+                rows: terms.rate_table.rows.into_iter().map(RateRow::from).collect(),
+            },
+            rounding: terms.rounding.into(),
+            minimum_payout: Decimal(terms.minimum_payout),
+            tiers_on_change: terms.tiers_on_change.into(),
+        }
+    }
+}
+
+impl From<contract::Scope> for Scope {
+    fn from(scope: contract::Scope) -> Self {
+        Self {
+            sources: scope.sources.iter().map(SourceId::to_string).collect(),
+            products: scope.products,
+            categories: scope.categories,
+            segments: scope.segments,
+            tags: scope.tags,
+            regions: scope.regions,
+            channels: scope.channels,
+        }
+    }
+}
+
+impl From<contract::Base> for Base {
+    fn from(base: contract::Base) -> Self {
+        match base {
+            contract::Base::Ggr(ggr) => {
+                let ggr = GgrBase { bonus_treatment: ggr.bonus_treatment.into(), jackpots: ggr.jackpots.into() };
+                Self { ggr: Some(ggr), ..Self::default() }
+            }
+            contract::Base::Turnover(turnover) => {
+                let turnover = TurnoverBase { bonus_treatment: turnover.bonus_treatment.into() };
+                Self { turnover: Some(turnover), ..Self::default() }
+            }
+            contract::Base::Sales(_) => Self { sales: Some(SalesBase { nothing: None }), ..Self::default() },
+        }
+    }
+}
+
+impl From<contract::RateRow> for RateRow {
+    fn from(row: contract::RateRow) -> Self {
+        let tiers = |tiers: contract::Tiers| Tiers {
+            mode: tiers.mode.into(),
+            steps: tiers
+                .steps
+                .into_iter()
+                .map(|step| TierStep { up_to: step.up_to.map(Decimal), percent: Decimal(step.percent.to_string()) })
+                .collect(),
+        };
+        Self {
+            code: row.code,
+            when: row.when,
+            percent: row.percent.map(|percent| Decimal(percent.to_string())),
+            tiers: row.tiers.map(tiers),
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! Transactions: what happened, as sources told it.
+
+use std::collections::BTreeMap;
+
+use async_graphql::connection::Connection;
+use async_graphql::{ComplexObject, Context, Enum, ID, InputObject, Object, SimpleObject};
+use domain::ids::{ContractId, SourceId};
+use domain::transactions;
+use domain::transactions::transaction::{self, Kind};
+
+use super::contracts::Contract;
+use super::errors::Failure;
+use super::ids::id;
+use super::loaders::{self, UnpricedOf};
+use super::money::{self, corrupt, word};
+use super::page::{self, Cursor, cost};
+use super::scalars::{DateTime, Money};
+use super::scoped;
+use super::sources::{self, Source};
+
+#[derive(Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "transaction::Kind")]
+pub enum TransactionKind {
+    Stake,
+    Win,
+    /// A stake from bonus money.
+    BonusStake,
+    /// A win that cannot be withdrawn.
+    BonusWin,
+    JackpotContribution,
+    JackpotWin,
+    Sale,
+    Refund,
+    Fee,
+    /// Moves a base, which `affects` names, for the reason in `note`.
+    Adjustment,
+    /// Undoes the transaction that `reverses` names.
+    Rollback,
+}
+
+/// The base that an adjustment moves.
+#[derive(Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(name = "AdjustedBase", remote = "transaction::Affects")]
+pub enum Affects {
+    Ggr,
+    Turnover,
+    Sales,
+}
+
+/// A fact that a source told, kept as it was told.
+#[derive(SimpleObject)]
+#[graphql(complex)]
+pub struct Transaction {
+    pub id: ID,
+    /// The source's own id of it.
+    pub external_id: String,
+    pub occurred_at: DateTime,
+    pub settled_at: Option<DateTime>,
+    /// When its source says it was reported.
+    pub reported_at: Option<DateTime>,
+    pub recorded_at: DateTime,
+    /// The code of the product.
+    pub product: Option<String>,
+    /// The player's pseudonym, in hexadecimal digits.
+    pub player: Option<String>,
+    pub round: Option<String>,
+    /// Whether the round ended with it.
+    pub round_closed: bool,
+    pub channel: Option<String>,
+    pub region: Option<String>,
+    /// The external id of what a rollback undoes.
+    pub reverses: Option<String>,
+    pub note: Option<String>,
+    /// Of a test player: recorded and never settled.
+    pub test: bool,
+    #[graphql(skip)]
+    row: transactions::Transaction,
+}
+
+impl From<transactions::Transaction> for Transaction {
+    fn from(row: transactions::Transaction) -> Self {
+        let copy = row.clone();
+        Self {
+            id: row.id.into(),
+            external_id: row.external_id,
+            occurred_at: row.occurred_at.into(),
+            settled_at: row.settled_at.map(DateTime),
+            reported_at: row.reported_at.map(DateTime),
+            recorded_at: row.recorded_at.into(),
+            product: row.product,
+            player: row.player.as_deref().map(super::catalogue::hex),
+            round: row.round,
+            round_closed: row.round_closed,
+            channel: row.channel,
+            region: row.region,
+            reverses: row.reverses,
+            note: row.note,
+            test: row.test,
+            row: copy,
+        }
+    }
+}
+
+/// A value that the source gave beside what Saldo knows.
+#[derive(SimpleObject)]
+pub struct Attribute {
+    pub name: String,
+    pub value: String,
+}
+
+/// Why a transaction is not counted.
+#[derive(SimpleObject)]
+#[graphql(complex)]
+pub struct Unpriced {
+    /// Such as `NO_CONTRACT`.
+    pub reason: String,
+    pub message: String,
+    #[graphql(skip)]
+    contract: ContractId,
+}
+
+#[ComplexObject]
+impl Unpriced {
+    /// The contract that should have counted it; null when none covers it.
+    async fn contract(&self, ctx: &Context<'_>) -> Result<Option<Contract>, Failure> {
+        if self.contract == ContractId::NONE {
+            return Ok(None);
+        }
+        Ok(loaders::one(ctx, self.contract).await?.map(Contract::from))
+    }
+}
+
+#[ComplexObject]
+impl Transaction {
+    async fn source(&self, ctx: &Context<'_>) -> Result<Source, Failure> {
+        sources::of(ctx, self.row.source_id).await
+    }
+
+    async fn kind(&self) -> Result<TransactionKind, Failure> {
+        Ok(word("transaction kind", &self.row.kind, Kind::parse)?.into())
+    }
+
+    /// The base that an adjustment moves.
+    async fn affects(&self) -> Result<Option<Affects>, Failure> {
+        let affects = self.row.affects.as_deref();
+        affects.map(|base| Ok(word("base", base, transaction::Affects::parse)?.into())).transpose()
+    }
+
+    async fn amount(&self, ctx: &Context<'_>) -> Result<Money, Failure> {
+        Ok(money::of_units(&money::asset(ctx, &self.row.currency).await?, self.row.amount))
+    }
+
+    async fn attributes(&self) -> Result<Vec<Attribute>, Failure> {
+        let Some(json) = &self.row.attributes else { return Ok(Vec::new()) };
+        let attributes: BTreeMap<String, String> =
+            serde_json::from_str(json).map_err(|error| corrupt(format!("attributes of {}: {error}", self.row.id)))?;
+        Ok(attributes.into_iter().map(|(name, value)| Attribute { name, value }).collect())
+    }
+
+    /// Why contracts do not count it; empty when all is well.
+    async fn unpriced(&self, ctx: &Context<'_>) -> Result<Vec<Unpriced>, Failure> {
+        let reasons = loaders::one(ctx, UnpricedOf(self.row.id)).await?.unwrap_or_default();
+        let each = |row: transactions::Unpriced| Unpriced {
+            reason: row.reason,
+            message: row.message,
+            contract: row.contract_id,
+        };
+        Ok(reasons.into_iter().map(each).collect())
+    }
+
+    /// The record as it came, out of its checked block; bytes that are no UTF-8 are shown as ISO 8859-1.
+    #[graphql(complexity = "RAW_COST")]
+    async fn raw_record(&self, ctx: &Context<'_>) -> Result<String, Failure> {
+        Ok(shown(scoped(ctx)?.raw_record(&self.row).await?))
+    }
+}
+
+/// Reading one raw record unpacks its whole block.
+const RAW_COST: usize = 100;
+
+/// Bytes as text that loses none of them.
+pub fn shown(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| error.as_bytes().iter().copied().map(char::from).collect())
+}
+
+#[derive(Default, InputObject)]
+pub struct TransactionFilter {
+    source_id: Option<ID>,
+    kind: Option<TransactionKind>,
+    external_id: Option<String>,
+    /// A product's code.
+    product: Option<String>,
+    /// This instant included.
+    occurred_from: Option<DateTime>,
+    /// This instant not included.
+    occurred_before: Option<DateTime>,
+    /// Only what some contract should have counted and none did.
+    #[graphql(default)]
+    unpriced: bool,
+}
+
+impl From<TransactionFilter> for transactions::TransactionFilter {
+    fn from(filter: TransactionFilter) -> Self {
+        Self {
+            source: filter.source_id.map(|source| id(&source, SourceId::parse)),
+            kind: filter.kind.map(Kind::from),
+            external_id: filter.external_id,
+            product: filter.product,
+            occurred_from: filter.occurred_from.map(|time| time.0),
+            occurred_before: filter.occurred_before.map(|time| time.0),
+            unpriced: filter.unpriced,
+        }
+    }
+}
+
+#[derive(Default)]
+pub struct TransactionsQuery;
+
+#[Object]
+impl TransactionsQuery {
+    /// What is recorded, the latest first.
+    #[graphql(complexity = "cost(first, child_complexity)")]
+    async fn transactions(
+        &self,
+        ctx: &Context<'_>,
+        filter: Option<TransactionFilter>,
+        first: Option<i32>,
+        after: Option<String>,
+    ) -> Result<Connection<Cursor, Transaction>, Failure> {
+        let filter = filter.unwrap_or_default().into();
+        let page = scoped(ctx)?.transactions(&filter, page::request(first, after.as_deref())?).await?;
+        Ok(page::connection(page, |transaction| transaction.id.0))
+    }
+}

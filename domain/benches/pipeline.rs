@@ -1,0 +1,228 @@
+//! `make bench`: what recording a transaction costs, beside inserting the same rows raw in the same run.
+//!
+//! The pipeline reads a CSV file, maps, checks, deduplicates, prices under two contracts, keeps the raw bytes and
+//! writes; the raw baseline inserts the rows that came of it into one table with the same two keys, in batches of the
+//! same size, on the same kind of database. Compared by CPU time of the whole process per row, because wall time
+//! moves with the machine's load. Prints one line per round and the median.
+
+#![expect(clippy::print_stdout, reason = "a benchmark reports on standard output")]
+#![expect(clippy::float_arithmetic, reason = "ratios of times are not money")]
+#![expect(clippy::disallowed_methods, reason = "a benchmark reads real time")]
+
+#[path = "../tests/it/support.rs"]
+mod support;
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use domain::contracts::NewContract;
+use domain::contracts::contract::Terms;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
+use sqlx::{Connection, Row, SqliteConnection};
+use support::{Game, TestApp, TestTenant};
+
+const RECORDS: u32 = 150_000;
+const ROUNDS: usize = 3;
+/// Rows of one raw transaction: what a batch of the pipeline has.
+const RAW_BATCH: usize = 6_400;
+const RAW_STATEMENT: usize = 1_024;
+
+#[derive(Clone, Copy)]
+struct Cost {
+    rows: usize,
+    wall: Duration,
+    cpu: Duration,
+}
+
+impl Cost {
+    fn cpu_per_row(self) -> f64 {
+        self.cpu.as_secs_f64() * 1e6 / self.rows as f64
+    }
+
+    fn rows_per_second(self) -> f64 {
+        self.rows as f64 / self.wall.as_secs_f64()
+    }
+}
+
+fn main() {
+    // `cargo test --benches` only wants to see that it links.
+    if std::env::args().any(|argument| argument == "--test") {
+        return;
+    }
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let file = records(RECORDS);
+        println!("{RECORDS} CSV records, {} MB; CPU is of the whole process, per transaction row", file.len() >> 20);
+        let mut ratios = Vec::new();
+        for round in 1..=ROUNDS {
+            let (pipeline, raw) = round_of(&file).await;
+            let ratio = raw.cpu_per_row() / pipeline.cpu_per_row();
+            println!(
+                "round {round}: pipeline {:>7.0} rows/s {:>5.2} µs CPU/row | raw insert {:>7.0} rows/s {:>5.2} µs CPU/row | raw ÷ pipeline {ratio:.2}",
+                pipeline.rows_per_second(),
+                pipeline.cpu_per_row(),
+                raw.rows_per_second(),
+                raw.cpu_per_row(),
+            );
+            ratios.push(ratio);
+        }
+        ratios.sort_by(f64::total_cmp);
+        println!("median of raw ÷ pipeline by CPU per row: {:.2} (aim 0.25)", ratios[ROUNDS / 2]);
+    });
+}
+
+async fn round_of(file: &[u8]) -> (Cost, Cost) {
+    let app = TestApp::new().await;
+    let tenant = app.tenant("bench").await;
+    let game = tenant.crash_game(&app, "utf-8").await;
+    contract(&tenant, game, "provider").await;
+    let affiliate = tenant.another_partner(&game, "affiliate").await;
+    contract(&tenant, affiliate, "affiliate").await;
+    let (run, wall, cpu) = measured(tenant.import(game.source, "bench.csv", file)).await;
+    let rows = usize::try_from(run.recorded).expect("a count");
+    let pipeline = Cost { rows, wall, cpu };
+    let raw = raw_insert(&app.folder).await;
+    assert_eq!(raw.rows, rows);
+    (pipeline, raw)
+}
+
+async fn contract(tenant: &TestTenant, game: Game, name: &str) {
+    let terms: Terms = serde_json::from_value(serde_json::json!({
+        "validFrom": "2021-10-01", "role": "PROVIDER", "scope": { "sources": [game.source] },
+        "currency": "BIT", "attribution": "OCCURRED",
+        "cycle": { "every": "MONTH", "timeZone": "Asia/Seoul", "cutOffHour": 0 },
+        "base": { "ggr": { "bonusTreatment": "INCLUDE" } },
+        "negative": { "mode": "CARRY", "level": "TOTAL" },
+        "rateTable": { "rows": [
+            { "code": "night", "when": "localHour >= 0 and localHour < 6", "percent": "6" },
+            { "code": "rest", "tiers": { "mode": "MARGINAL", "steps": [{ "upTo": "20000000", "percent": "8" }, { "percent": "7" }] } }
+        ] },
+        "minimumPayout": "0"
+    }))
+    .expect("terms");
+    let new = NewContract { partner: game.partner, name: name.into(), terms };
+    let (contract, version) = tenant.admin.create_contract(new).await.expect("a contract");
+    tenant.admin.activate_contract_version(contract.id, version.version).await.expect("an active version");
+}
+
+/// Rounds of a crash game: most lose, some win, in the order of time over six weeks.
+fn records(count: u32) -> Vec<u8> {
+    let mut text = String::from("Id,GameID,Username,Bet,CashedOut,Bonus,Profit,BustedAt,PlayDate\n");
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut next = |below: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % below
+    };
+    for id in 0..u64::from(count) {
+        let second = id * 3_456_000 / u64::from(count);
+        let (day, rest) = (second / 86_400, second % 86_400);
+        let (month, day) = if day < 30 { (11, day + 1) } else { (12, day - 29) };
+        let time = format!("2021-{month}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3_600, rest / 60 % 60, rest % 60);
+        let (bet, player) = (1 + next(500), next(3_000));
+        let outcome = match next(100) {
+            0..57 => format!("1.{:02},0,{}.{:02}", next(100), next(bet), next(100)),
+            _ => "NA,NA,NA".to_owned(),
+        };
+        let _ = writeln!(text, "{},{},p{player:010x},{bet},{outcome},2.5,{time}", 20_000_000 + id, 3_000_000 + id / 3);
+    }
+    text.into_bytes()
+}
+
+async fn measured<T>(work: impl Future<Output = T>) -> (T, Duration, Duration) {
+    let (began, cpu) = (Instant::now(), process_cpu());
+    let done = work.await;
+    (done, began.elapsed(), process_cpu() - cpu)
+}
+
+/// User and system time of this process so far, to a hundredth of a second.
+fn process_cpu() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
+    let after_name = stat.rsplit(')').next().expect("fields");
+    let ticks: u64 =
+        after_name.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().expect("ticks")).sum();
+    Duration::from_millis(ticks * 10)
+}
+
+const COLUMNS: [&str; 26] = [
+    "tenant_id",
+    "id",
+    "source_id",
+    "external_id",
+    "kind",
+    "affects",
+    "amount",
+    "currency",
+    "occurred_at",
+    "settled_at",
+    "reported_at",
+    "recorded_at",
+    "product",
+    "player",
+    "round",
+    "round_closed",
+    "channel",
+    "region",
+    "reverses",
+    "attributes",
+    "note",
+    "test",
+    "payload_hash",
+    "block_id",
+    "block_offset",
+    "block_length",
+];
+
+/// Inserts the rows that the pipeline made into a bare table of the same shape, with the two keys that it needs.
+async fn raw_insert(folder: &Path) -> Cost {
+    let source =
+        SqlitePoolOptions::new().connect_lazy_with(SqliteConnectOptions::new().filename(folder.join("saldo.db")));
+    let all = format!("SELECT {} FROM transactions ORDER BY tenant_id, id", COLUMNS.join(", "));
+    let rows = sqlx::query(sqlx::AssertSqlSafe(all)).fetch_all(&source).await.expect("rows");
+    let options = SqliteConnectOptions::new()
+        .filename(folder.join("raw.db"))
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .pragma("cache_size", "-65536");
+    let mut raw = SqliteConnection::connect_with(&options).await.expect("a database");
+    let schema = format!(
+        "CREATE TABLE raw ({}, PRIMARY KEY (tenant_id, id)) WITHOUT ROWID; CREATE UNIQUE INDEX raw_key ON raw (tenant_id, source_id, external_id)",
+        COLUMNS.join(", ")
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(schema)).execute(&mut raw).await.expect("a table");
+    let ((), wall, cpu) = measured(async {
+        for batch in rows.chunks(RAW_BATCH) {
+            let mut tx = raw.begin().await.expect("a transaction");
+            for rows in batch.chunks(RAW_STATEMENT) {
+                insert(&mut tx, rows).await;
+            }
+            tx.commit().await.expect("durable");
+        }
+    })
+    .await;
+    Cost { rows: rows.len(), wall, cpu }
+}
+
+async fn insert(connection: &mut SqliteConnection, rows: &[SqliteRow]) {
+    let row = format!("(?{})", ", ?".repeat(COLUMNS.len() - 1));
+    let sql =
+        format!("INSERT INTO raw VALUES {row}{} ON CONFLICT DO NOTHING", format!(", {row}").repeat(rows.len() - 1));
+    let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
+    for row in rows {
+        for (index, column) in COLUMNS.iter().enumerate() {
+            query = match *column {
+                "amount" | "occurred_at" | "settled_at" | "reported_at" | "recorded_at" | "round_closed" | "test"
+                | "block_offset" | "block_length" => query.bind(row.get::<Option<i64>, _>(index)),
+                "tenant_id" | "id" | "source_id" | "player" | "payload_hash" | "block_id" => {
+                    query.bind(row.get::<Option<Vec<u8>>, _>(index))
+                }
+                _ => query.bind(row.get::<Option<String>, _>(index)),
+            };
+        }
+    }
+    query.execute(connection).await.expect("rows are inserted");
+}

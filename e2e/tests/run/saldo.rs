@@ -1,0 +1,160 @@
+//! [`Saldo`]: a folder with a database, and the binary that serves it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+const PASSWORD: &str = "correct staple battery";
+
+static COUNTER: AtomicU64 = AtomicU64::new(0);
+
+pub struct Saldo {
+    pub folder: PathBuf,
+    server: Option<(Child, String)>,
+    client: reqwest::Client,
+}
+
+impl Saldo {
+    /// A migrated database with nobody serving it.
+    pub async fn new() -> Self {
+        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("saldo-e2e-{}-{number}", std::process::id()));
+        std::fs::remove_dir_all(&folder).ok();
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let saldo = Self { folder, server: None, client: reqwest::Client::new() };
+        saldo.done(&["migrate"], "").await;
+        saldo
+    }
+
+    /// A tenant with the administrator `ada@<slug>.test`.
+    pub async fn tenant(&self, slug: &str) {
+        let (name, email) = (format!("{slug} Ltd"), format!("ada@{slug}.test"));
+        let arguments =
+            ["tenant", "create", "--slug", slug, "--name", &name, "--admin-email", &email, "--admin-password-stdin"];
+        self.done(&arguments, PASSWORD).await;
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        command
+            .args(arguments)
+            .current_dir(&self.folder)
+            .env("SALDO_DATABASE_URL", format!("sqlite://{}", self.folder.join("saldo.db").display()))
+            .env("SALDO_LISTEN", "127.0.0.1:0")
+            .env("SALDO_LOG", "warn")
+            .env_remove("SALDO_MASTER_KEY_FILE")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Runs a command to its end.
+    pub async fn run(&self, arguments: &[&str], input: &str) -> Output {
+        let mut child = self.command(arguments).stdin(Stdio::piped()).spawn().expect("it starts");
+        if let Some(mut stdin) = child.stdin.take() {
+            use tokio::io::AsyncWriteExt;
+            // A command that wants no input may be gone already.
+            stdin.write_all(input.as_bytes()).await.ok();
+        }
+        child.wait_with_output().await.expect("it ends")
+    }
+
+    /// Runs a command that must succeed; what it printed.
+    pub async fn done(&self, arguments: &[&str], input: &str) -> String {
+        let output = self.run(arguments, input).await;
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{arguments:?}: {}\n{out}\n{err}", output.status);
+        out.into_owned()
+    }
+
+    /// Serves on a free port, once it listens.
+    pub async fn serve(&mut self) {
+        let mut child = self.command(&["serve"]).stderr(Stdio::inherit()).spawn().expect("it starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+        let line = lines.next_line().await.expect("a line").expect("it says where it is");
+        let address = line.rsplit(' ').next().expect("an address").to_owned();
+        assert!(address.starts_with("http://"), "{line}");
+        self.server = Some((child, address));
+    }
+
+    /// `kill -9`: nothing is flushed, nobody is told.
+    pub async fn kill(&mut self) {
+        if let Some((mut child, _)) = self.server.take() {
+            child.start_kill().expect("it runs");
+            child.wait().await.expect("it ends");
+        }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        let (_, address) = self.server.as_ref().expect("a server");
+        format!("{address}{path}")
+    }
+
+    pub fn client(&self) -> &reqwest::Client {
+        &self.client
+    }
+
+    /// The access token of a tenant's administrator.
+    pub async fn token(&self, slug: &str) -> String {
+        let input = json!({ "tenant": slug, "email": format!("ada@{slug}.test"), "password": PASSWORD });
+        let query = "mutation($input: SignInInput!) { signIn(input: $input) { accessToken userErrors { message } } }";
+        let answer = self.graphql(None, query, json!({ "input": input })).await;
+        answer["signIn"]["accessToken"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+    }
+
+    /// What a request that must succeed answers under `data`.
+    pub async fn graphql(&self, token: Option<&str>, query: &str, variables: Value) -> Value {
+        let mut request =
+            self.client.post(self.url("/graphql")).json(&json!({ "query": query, "variables": variables }));
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        let mut answer: Value = request.send().await.expect("an answer").json().await.expect("JSON");
+        assert!(answer["errors"].is_null(), "{query}: {answer}");
+        answer["data"].take()
+    }
+
+    /// Runs one mutation with one input; its payload, which must have no user errors.
+    pub async fn mutate(&self, token: &str, name: &str, input: Value, fields: &str) -> Value {
+        let type_name: String = name[..1].to_uppercase() + &name[1..];
+        let query = format!(
+            "mutation($input: {type_name}Input!) {{ {name}(input: $input) {{ {fields} userErrors {{ code field message }} }} }}"
+        );
+        let mut answer = self.graphql(Some(token), &query, json!({ "input": input })).await;
+        assert_eq!(answer[name]["userErrors"], json!([]), "{name}");
+        answer[name].take()
+    }
+}
+
+impl Drop for Saldo {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.folder).ok();
+    }
+}
+
+/// The binary that cargo built beside this test.
+fn binary() -> PathBuf {
+    let test = std::env::current_exe().expect("a test");
+    let folder = test.parent().and_then(Path::parent).expect("the target folder");
+    let binary = folder.join(format!("saldo{}", std::env::consts::EXE_SUFFIX));
+    assert!(binary.exists(), "{} is missing: build it with `cargo build -p api`", binary.display());
+    binary
+}
+
+/// The real file, kept beside the repository and never in it. Tests that need it say so when it is absent.
+pub fn crash_game_file() -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
+    let folder = std::env::var_os("SALDO_TEST_DATA").map_or(beside, PathBuf::from);
+    let file = folder.join("crash-game-rounds.csv");
+    if file.exists() {
+        return Some(file);
+    }
+    eprintln!("SKIPPED: crash-game-rounds.csv is not in {}; SALDO_TEST_DATA names its folder", folder.display());
+    None
+}
