@@ -7,7 +7,6 @@
 
 #![expect(clippy::print_stdout, reason = "a benchmark reports on standard output")]
 #![expect(clippy::float_arithmetic, reason = "ratios of times are not money")]
-#![expect(clippy::disallowed_methods, reason = "a benchmark reads real time")]
 
 #[path = "../tests/it/support.rs"]
 mod support;

@@ -361,7 +361,7 @@ mod tests {
     #[test]
     fn amounts_are_written_with_the_digits_they_need() {
         assert_eq!(bit().format_minor(Minor(-5)), "-0.05");
-        assert_eq!(bit().format_units(Units(-291_960_963_0000)), "-2919609.63");
+        assert_eq!(bit().format_units(Units(-2_919_609_630_000)), "-2919609.63");
         assert_eq!(bit().format_units(Units(2_001)), "0.002001");
         let krw = Asset::iso("KRW").expect("a currency");
         assert_eq!(krw.format_units(Units(15_000)), "1.5");

@@ -78,7 +78,7 @@ fn welcome(demo: &Demo, address: SocketAddr) -> String {
     ));
     for (what, query) in QUERIES {
         text.push_str(&format!(
-            "\n# {what}\ncurl -s {url}/graphql -H \"authorization: Bearer $TOKEN\" -H 'content-type: application/json' \\\n  -d '{{\"query\":\"{query}\"}}'\n"
+            "\n# {what}\ncurl -s -w '\\n' {url}/graphql -H \"authorization: Bearer $TOKEN\" -H 'content-type: application/json' \\\n  -d '{{\"query\":\"{query}\"}}'\n"
         ));
     }
     text

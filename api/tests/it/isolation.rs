@@ -52,11 +52,11 @@ async fn close_all(server: &TestServer, crash: &Crash) {
     // The quarantined record would block.
     let open =
         server.query(&crash.ada, "{ quarantine { nodes { id } } settlements { nodes { id } } }", json!({})).await;
-    for record in open["quarantine"]["nodes"].as_array().into_iter().flatten() {
+    for record in open["quarantine"]["nodes"].as_array().expect("a list") {
         let input = json!({ "recordId": record["id"], "note": "broken" });
         server.mutate(&crash.ada, "dismissQuarantinedRecord", input, "record { id }").await;
     }
-    for settlement in open["settlements"]["nodes"].as_array().into_iter().flatten() {
+    for settlement in open["settlements"]["nodes"].as_array().expect("a list") {
         let input = json!({ "settlementId": settlement["id"] });
         server.mutate(&crash.ada, "closeSettlement", input, "settlement { id }").await;
     }

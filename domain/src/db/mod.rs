@@ -6,6 +6,11 @@
 //!
 //! On SQLite one process owns the file (a lock file says which), with one writing connection, whose transactions are
 //! all `BEGIN IMMEDIATE`, and a few read-only ones.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "this is where what they do is done, with the tenant bound"
+)]
 
 /// Makes a sea-orm entity one whose rows belong to tenants, in the module that derives it.
 macro_rules! tenant_owned {

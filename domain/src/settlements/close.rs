@@ -9,6 +9,7 @@ use crate::db::TenantTx;
 use crate::error::{Code, Error, Fault, Problem, Result};
 use crate::ids::{SettlementId, SourceId};
 use crate::ledger::{self, posting::Closing};
+use crate::time::MICROS_PER_DAY;
 use crate::{contracts, imports, sources, transactions};
 
 use super::accrue::{Opening, open_in};
@@ -144,13 +145,16 @@ pub(super) async fn blockers_in(
     quarantined.sort_by(|a, b| a.0.name.cmp(&b.0.name));
     let mut ids: Vec<SourceId> = in_scope.iter().copied().collect();
     ids.sort_unstable();
+    // While the period runs, a day is missed only once it is over.
+    let now = scoped.clock().now();
+    let until = if now < period.end { period.end.min(now.plus(1 - MICROS_PER_DAY)) } else { period.end };
     let missing = match ids.is_empty() {
         true => Vec::new(),
-        false => sources::missing_days_in(tx, &ids, period.start, period.end).await?,
+        false => sources::missing_days_in(tx, &ids, period.start, until).await?,
     };
     let running = imports::running_in(tx).await?;
     let situation = Situation {
-        now: scoped.clock().now(),
+        now,
         period,
         earlier_open,
         quarantined,

@@ -1,5 +1,6 @@
 //! Records a batch: one database transaction, durable before anyone is answered.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::caller::Scoped;
@@ -50,7 +51,7 @@ async fn alone(scoped: &Scoped, submission: Submission) -> Result<Vec<RecordOutc
 
 /// Finds the records that cannot be written by halving, marks them, and records the rest.
 async fn without_poison(scoped: &Scoped, mut submission: Submission) -> Result<Vec<RecordOutcome>> {
-    let mut suspects = vec![0..submission.records.len()];
+    let mut suspects: Vec<Range<usize>> = std::iter::once(0..submission.records.len()).collect();
     while let Some(range) = suspects.pop() {
         // Each half is tried on top of the records before it: an overflow is the fault of the record that reaches it.
         let mut trial = submission.clone();

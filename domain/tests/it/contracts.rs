@@ -22,19 +22,19 @@ fn terms(change: Value) -> Terms {
         "rateTable": { "rows": [{ "code": "all", "percent": "8" }] },
         "minimumPayout": "0",
     });
-    for (name, value) in change.as_object().unwrap() {
+    for (name, value) in change.as_object().expect("an object") {
         terms[name] = value.clone();
     }
-    serde_json::from_value(terms).unwrap()
+    serde_json::from_value(terms).expect("terms")
 }
 
 async fn partner(scoped: &Scoped, name: &str) -> PartnerId {
-    scoped.create_partner(NewPartner { name: name.to_owned(), reference: None }).await.unwrap().id
+    scoped.create_partner(NewPartner { name: name.to_owned(), reference: None }).await.expect("a partner").id
 }
 
 async fn bit(scoped: &Scoped) {
     let bit = NewAsset { code: "BIT".to_owned(), exponent: 2, accounting_exponent: None };
-    scoped.create_asset(bit).await.unwrap();
+    scoped.create_asset(bit).await.expect("an asset");
 }
 
 fn new(partner: PartnerId, name: &str, change: Value) -> NewContract {
@@ -42,7 +42,7 @@ fn new(partner: PartnerId, name: &str, change: Value) -> NewContract {
 }
 
 async fn contract(scoped: &Scoped, partner: PartnerId, name: &str, change: Value) -> ContractId {
-    scoped.create_contract(new(partner, name, change)).await.unwrap().0.id
+    scoped.create_contract(new(partner, name, change)).await.expect("a contract").0.id
 }
 
 #[tokio::test]

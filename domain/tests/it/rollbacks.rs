@@ -27,11 +27,11 @@ async fn a_rollback_undoes_its_fact_after_before_and_beside_it() {
     world.recorded(std::slice::from_ref(&a)).await;
     // Another month, another amount, no product: only the name counts.
     let after = Draft { amount: "999".into(), ..rollback("ra", "a", "02-20") };
-    world.recorded(&[after.clone()]).await;
+    world.recorded(std::slice::from_ref(&after)).await;
     let before = rollback("rb", "b", "01-05");
-    world.recorded(&[before.clone()]).await;
+    world.recorded(std::slice::from_ref(&before)).await;
     assert_eq!(world.sums(contract).await, ["2024-01 1 rest STAKE 0/0/2"]);
-    world.recorded(&[b.clone()]).await;
+    world.recorded(std::slice::from_ref(&b)).await;
     // Both in one request, in either order.
     let beside = [
         rollback("rc", "c", "02-10"),
@@ -116,7 +116,7 @@ async fn a_fact_that_could_not_be_priced_stops_blocking_when_it_is_undone() {
         let (never, undo) = (stake("b", "5", "01-10"), rollback("r", "b", "01-11"));
         world.recorded(&[settled]).await;
         if early {
-            world.recorded(&[undo.clone()]).await;
+            world.recorded(std::slice::from_ref(&undo)).await;
             world.recorded(&[never]).await;
         } else {
             world.recorded(&[never]).await;
@@ -124,7 +124,7 @@ async fn a_fact_that_could_not_be_priced_stops_blocking_when_it_is_undone() {
             let open = world.settlements(contract).await[0].id;
             let blockers = world.admin.blockers(open).await.unwrap();
             assert_eq!(blockers.iter().map(|blocker| blocker.code()).collect::<Vec<_>>(), ["UNPRICED_TRANSACTIONS"]);
-            world.recorded(&[undo.clone()]).await;
+            world.recorded(std::slice::from_ref(&undo)).await;
         }
         assert_eq!(world.unpriced().await, [""; 0]);
         // Counted anew, it is the same.

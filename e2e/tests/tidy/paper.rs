@@ -74,7 +74,8 @@ pub fn silent_exceptions(tree: &Tree) -> Vec<String> {
                 let end = crate::lexer::closing(&tokens, at);
                 let has_reason = tokens[at..end].iter().any(|token| token.is("reason"));
                 let before = line.checked_sub(2).and_then(|before| lines.get(before)).map_or("", |line| line.trim());
-                if !has_reason && !(before.starts_with("//") && !before.starts_with("//!")) {
+                let is_comment = before.starts_with("//") && !before.starts_with("//!");
+                if !has_reason && !is_comment {
                     findings.push(format!("{path}:{line}: #[{lint}] does not say why"));
                 }
             }
