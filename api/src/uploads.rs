@@ -121,7 +121,7 @@ async fn take(scoped: &Scoped, run: ImportRun, offset: u64, body: Body, complete
         Err(error) => {
             // The sender learns where to go on.
             let stands = scoped.import_run(run.id).await.ok().flatten().unwrap_or(run);
-            Err(Refusal { run: Some(stands.into()), ..error.into() })
+            Err(Refusal { run: Some(Box::new(stands)), ..error.into() })
         }
     }
 }

@@ -95,8 +95,12 @@ impl World {
     /// In the order of their periods.
     pub async fn settlements(&self, contract: ContractId) -> Vec<Settlement> {
         let filter = SettlementFilter { contract: Some(contract), ..SettlementFilter::default() };
-        let mut rows =
-            self.admin.settlements(&filter, PageRequest { first: 100, after: None }).await.expect("settlements").items;
+        let mut rows = self
+            .admin
+            .settlements(&filter, PageRequest { first: 10_000, after: None })
+            .await
+            .expect("settlements")
+            .items;
         rows.sort_by_key(|row| row.period_start);
         rows
     }
@@ -173,14 +177,15 @@ impl World {
     }
 
     pub async fn quarantined(&self) -> Vec<domain::transactions::QuarantinedRecord> {
-        let page = PageRequest { first: 100, after: None };
+        let page = PageRequest { first: 10_000, after: None };
         self.admin.quarantine(Default::default(), page).await.expect("records").items
     }
 
     /// Why each transaction is not counted, as `externalId REASON`.
     pub async fn unpriced(&self) -> Vec<String> {
         let filter = domain::transactions::TransactionFilter { unpriced: true, ..Default::default() };
-        let rows = self.admin.transactions(&filter, PageRequest { first: 100, after: None }).await.expect("rows").items;
+        let rows =
+            self.admin.transactions(&filter, PageRequest { first: 10_000, after: None }).await.expect("rows").items;
         let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
         let reasons = self.admin.unpriced(&ids).await.expect("reasons");
         let mut all: Vec<String> = rows

@@ -270,6 +270,22 @@ async fn what_is_said_later_of_products_and_players_is_corrected() {
     );
 }
 
+/// A late fact that changed only what is carried, so that no correction tells of it, and then comes to nothing.
+#[tokio::test]
+async fn what_was_closed_while_a_late_fact_counted_is_corrected_when_it_no_longer_does() {
+    let player = |draft: Draft| Draft { player: Some("ann".into()), ..draft };
+    let steps = [
+        Record(vec![win("1", "100", "01-10"), stake("2", "200", "02-10")]),
+        Close,
+        Record(vec![player(win("3", "50", "01-20"))]),
+        Close,
+        Test("ann", "2024-01-01T00:00:00Z"),
+    ];
+    let (world, contract) = proven(json!({}), &steps).await;
+    assert!(world.lines(contract, "2024-02").await.contains(&"REVENUE_SHARE 1 all 500".to_owned()));
+    assert_eq!(world.lines(contract, "2024-03").await, ["CORRECTION 1 all 500"]);
+}
+
 #[tokio::test]
 async fn a_close_is_one_close_however_often_it_is_asked() {
     let world = World::new().await;

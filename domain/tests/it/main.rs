@@ -5,6 +5,7 @@ mod contracts;
 mod crash;
 mod facts;
 mod late;
+mod orders;
 mod recording;
 mod rollbacks;
 mod rounds;
