@@ -143,8 +143,7 @@ async fn understood(response: Response) -> Result<Response, Stop> {
     Err(if status.is_server_error() { Stop::Cut(told) } else { Stop::Refused(told) })
 }
 
-// There is no event to wait for: the point of the pause is to leave a server in trouble alone.
-#[allow(clippy::disallowed_methods)]
+#[expect(clippy::disallowed_methods, reason = "no event to wait for: a server in trouble is to be left alone a while")]
 async fn pause(time: Duration) {
     tokio::time::sleep(time).await;
 }

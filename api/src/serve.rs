@@ -12,6 +12,7 @@ use migrations::Status;
 use poem::Server;
 use poem::listener::TcpAcceptor;
 use tokio::signal;
+use tokio::sync::oneshot;
 
 use crate::cli::{Outcome, say};
 use crate::config::Config;
@@ -36,11 +37,17 @@ pub(crate) async fn run(
     announce: impl FnOnce(SocketAddr) -> Outcome,
     beside: impl Future<Output = Infallible>,
 ) -> Outcome {
-    let served = tokio::select! {
-        served = answer(address, &domain, announce) => served,
-        () = domain.work() => Ok(()),
-        never = beside => match never {},
+    let (serving, ended) = oneshot::channel::<()>();
+    let serve = async {
+        let served = tokio::select! {
+            served = answer(address, &domain, announce) => served,
+            never = beside => match never {},
+        };
+        drop(serving);
+        served
     };
+    // The error of a channel whose other end is gone is the message.
+    let (served, ()) = tokio::join!(serve, domain.work(async { drop(ended.await) }));
     domain.shut_down().await;
     tracing::info!("stopped");
     served

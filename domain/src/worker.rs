@@ -10,17 +10,22 @@ use crate::ids::TenantId;
 const TRUE_UP_EVERY: Duration = Duration::from_secs(1);
 
 impl Domain {
-    /// Works until it is dropped. It begins with every tenant, because the process before may have died between
+    /// Works until `stop`, and then ends what it has begun: a read that is dropped half way keeps its connection past
+    /// the closing of the database. It begins with every tenant, because the process before may have died between
     /// recording and truing up.
-    pub async fn work(&self) {
+    pub async fn work(&self, stop: impl Future<Output = ()>) {
         match self.tenants().await {
             Ok(tenants) => self.true_up_tenants(tenants.into_iter().map(|tenant| tenant.id)).await,
             Err(error) => tracing::error!(%error, "the tenants could not be read"),
         }
         let mut tick = tokio::time::interval(TRUE_UP_EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        tokio::pin!(stop);
         loop {
-            tick.tick().await;
+            tokio::select! {
+                () = &mut stop => return,
+                _ = tick.tick() => {}
+            }
             self.true_up_tenants(self.lanes().take_touched()).await;
         }
     }

@@ -140,9 +140,12 @@ impl Db {
                 })
                 .connect_lazy_with(options)
         };
+        // A reader that may not write fails to optimise, and its `close` comes back before it has closed: then it may
+        // be the last to do so, and the log stays beside the file.
+        let reading = options.clone().read_only(true).optimize_on_close(false, None);
         let db = Self {
-            writer: SqlxSqliteConnector::from_sqlx_sqlite_pool(pool(1, options.clone())),
-            readers: SqlxSqliteConnector::from_sqlx_sqlite_pool(pool(READERS, options.read_only(true))),
+            writer: SqlxSqliteConnector::from_sqlx_sqlite_pool(pool(1, options)),
+            readers: SqlxSqliteConnector::from_sqlx_sqlite_pool(pool(READERS, reading)),
             _lock: lock,
         };
         db.writer.execute_unprepared("SELECT 1").await?;
