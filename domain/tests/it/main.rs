@@ -4,6 +4,7 @@ mod access;
 mod contracts;
 mod crash;
 mod facts;
+mod gathering;
 mod late;
 mod orders;
 mod recording;
