@@ -23,7 +23,6 @@ use super::transactions::Transaction;
 // Its types are `SimpleObject`s with a field `id`; a field that takes a query is in a `ComplexObject` beside it.
 /// Something with a global id.
 #[derive(Interface)]
-#[expect(clippy::large_enum_variant, reason = "one is made per answer and moved once")]
 #[graphql(field(name = "id", ty = "&ID"))]
 pub enum Node {
     Member(Member),
