@@ -18,7 +18,7 @@ help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@printf '\nStart with: make demo\n'
 
-# A development build: it takes half of a release build's time and records some 20,000 transactions a second.
+# A development build, because a release build takes minutes more; it records some 20,000 transactions a second.
 demo: tools ## Build Saldo and run it with a demo tenant whose provider sends records, at http://127.0.0.1:8080
 	$(call step,Building Saldo (the first time takes some minutes))
 	$(CARGO) build --package api --bin saldo
