@@ -138,6 +138,14 @@ pub fn empty_rooms(tree: &Tree) -> Vec<String> {
             findings.push(format!("{path} is declared impure and does not exist"));
         }
     }
+    for room in IMPURE.iter().filter(|room| room.ends_with(".rs") && !room.starts_with("*/")) {
+        let tokens = without_tests(&lex(tree.text(&format!("{CORE}{room}"))));
+        let is_outside = |token: &Token<'_>| token.kind == Kind::Word && OUTSIDE.contains(&token.text);
+        let names_path = OUTSIDE_PATHS.iter().any(|path| !places(&tokens, path).is_empty());
+        if !tokens.is_empty() && !tokens.iter().any(is_outside) && !names_path {
+            findings.push(format!("{CORE}{room} is declared impure and is pure: take it off the list"));
+        }
+    }
     let says = |path: &str, word: &str| {
         lex(tree.text(&format!("{CORE}{path}"))).iter().any(|token| token.kind == Kind::Word && token.text == word)
     };
@@ -284,6 +292,14 @@ mod tests {
         }
         let fine = "/// async\nfn f() -> &'static str { \"tokio\" }\n#[cfg(test)]\nmod tests { async fn t() {} }";
         assert!(leaks(&core("taxes/tax.rs", fine)).is_empty());
+    }
+
+    #[test]
+    fn a_room_is_impure_only_while_it_has_to_be() {
+        let about = |tree: &Tree| empty_rooms(tree).into_iter().filter(|finding| finding.contains("lanes.rs")).count();
+        assert_eq!(about(&core("transactions/lanes.rs", "use tokio::sync::oneshot;")), 0);
+        assert_eq!(about(&core("transactions/lanes.rs", "fn f() {}")), 1, "it is pure now");
+        assert_eq!(about(&core("transactions/mod.rs", "")), 1, "it is gone");
     }
 
     #[test]

@@ -1,0 +1,108 @@
+//! `saldo demo`: what it prints works when pasted, and started again it goes on from where it was.
+
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout};
+
+use crate::saldo::Saldo;
+
+struct Demo {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    address: String,
+    /// As printed, from the line after the address on.
+    printed: Vec<String>,
+}
+
+const QUERIES: usize = 3;
+
+impl Demo {
+    async fn start(saldo: &Saldo) -> Self {
+        let mut child = saldo.command(&["demo"]).stderr(Stdio::inherit()).spawn().expect("it starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+        let first = lines.next_line().await.expect("a line").expect("it says where it is");
+        let address = first.split_whitespace().find(|word| word.starts_with("http://")).expect("an address").to_owned();
+        let mut printed: Vec<String> = Vec::new();
+        // The sign-in and the queries are the lines with a body.
+        while printed.iter().filter(|line| body(line).is_some()).count() < 1 + QUERIES {
+            printed.push(lines.next_line().await.expect("a line").expect("queries to try"));
+        }
+        Self { child, lines, address, printed }
+    }
+
+    fn bodies(&self) -> Vec<&str> {
+        self.printed.iter().filter_map(|line| body(line)).collect()
+    }
+
+    async fn ask(&self, saldo: &Saldo, token: Option<&str>, body: &str) -> Value {
+        let request = saldo.client().post(format!("{}/graphql", self.address));
+        let request = request.header("content-type", "application/json").body(body.to_owned());
+        let request = if let Some(token) = token { request.bearer_auth(token) } else { request };
+        let answer: Value = request.send().await.expect("an answer").json().await.expect("JSON");
+        assert!(answer["errors"].is_null(), "{body}: {answer}");
+        answer["data"].clone()
+    }
+
+    async fn sign_in(&self, saldo: &Saldo) -> String {
+        let answer = self.ask(saldo, None, self.bodies()[0]).await;
+        answer["signIn"]["accessToken"].as_str().expect("the printed password is right").to_owned()
+    }
+
+    /// Until all of the past has been delivered.
+    async fn caught_up(&mut self) {
+        let line = self.lines.next_line().await.expect("a line").expect("it says when");
+        assert!(line.starts_with("The past is delivered"), "{line}");
+    }
+
+    async fn kill(mut self) -> Vec<String> {
+        self.child.start_kill().expect("it runs");
+        self.child.wait().await.expect("it ends");
+        let port = |line: String| line.replace(&self.address, "");
+        self.printed.into_iter().map(port).collect()
+    }
+}
+
+/// The JSON that a printed command sends.
+fn body(line: &str) -> Option<&str> {
+    line.trim().strip_prefix("-d '")?.split('\'').next()
+}
+
+#[tokio::test]
+async fn the_demo_shows_what_it_prints_and_goes_on_from_where_it_was() {
+    let saldo = Saldo::new().await;
+    let first = Demo::start(&saldo).await;
+    let token = first.sign_in(&saldo).await;
+    for query in &first.bodies()[1..] {
+        first.ask(&saldo, Some(&token), query).await;
+    }
+    // Killed in the middle of its past.
+    let files = json!({ "query": "{ importRuns(first: 10) { nodes { id } } }" }).to_string();
+    while first.ask(&saldo, Some(&token), &files).await["importRuns"]["nodes"].as_array().map_or(0, Vec::len) < 10 {}
+    let printed = first.kill().await;
+
+    let mut second = Demo::start(&saldo).await;
+    let token = second.sign_in(&saldo).await;
+    second.caught_up().await;
+    let query = "{ booksCheck { findings } settlements { nodes { transactionCount } } \
+                 importRuns(first: 100) { nodes { fileName state conflicting } } \
+                 transactions(filter: { unpriced: true }) { nodes { id } } }";
+    let seen = second.ask(&saldo, Some(&token), &json!({ "query": query }).to_string()).await;
+    assert_eq!(seen["booksCheck"]["findings"], json!([]));
+    assert_eq!(seen["transactions"]["nodes"], json!([]), "the contract covers all of it");
+    let settlements = seen["settlements"]["nodes"].as_array().expect("a list");
+    assert_eq!(settlements.len(), 2, "the month before, and this one");
+    assert!(settlements.iter().any(|settlement| settlement["transactionCount"].as_i64() > Some(50_000)));
+    let mut files: Vec<String> = Vec::new();
+    for run in seen["importRuns"]["nodes"].as_array().expect("a list").iter().rev() {
+        assert_eq!((&run["conflicting"], &run["state"]), (&json!(0), &json!("COMPLETED")), "{run}");
+        files.push(run["fileName"].as_str().expect("a name").to_owned());
+    }
+    assert!(files.len() > 28, "{files:?}");
+    for pair in files.windows(2) {
+        let (end, start) = (pair[0].split(['-', '.']).nth(2), pair[1].split('-').nth(1));
+        assert_eq!(end, start, "no gap and nothing twice");
+    }
+    assert_eq!(second.kill().await, printed, "the same sign-ins");
+}
