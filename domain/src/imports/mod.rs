@@ -79,12 +79,14 @@ impl Scoped {
         let fed = feeder.feed(bytes, complete).await;
         let settled = feeder.settle().await;
         match (fed, settled) {
-            (Err(Fed::File(problem)), _) => self.end_run(id, State::Failed, Some(problem.to_string())).await,
+            (Err(Fed::File(problem)), Ok(())) => {
+                self.end_run(id, Some(feeder.stands_at), State::Failed, Some(problem.to_string())).await
+            }
             (Err(Fed::Stream(error)), Ok(())) => {
                 Err(Problem::new(Code::Unavailable, "", format!("the upload broke off: {error}")).into())
             }
             (Err(Fed::Error(error)), _) | (_, Err(error)) => Err(error),
-            (Ok(()), Ok(())) if complete => self.end_run(id, State::Completed, None).await,
+            (Ok(()), Ok(())) if complete => self.end_run(id, Some(feeder.stands_at), State::Completed, None).await,
             (Ok(()), Ok(())) => self.import_run(id).await?.ok_or(Error::NotFound("import run")),
         }
     }
@@ -93,12 +95,23 @@ impl Scoped {
     pub async fn abandon_import(&self, id: ImportRunId) -> Result<ImportRun> {
         let run = self.import_run(id).await?.ok_or(Error::NotFound("import run"))?;
         self.require(Permission::Record(run.source_id))?;
-        self.end_run(id, State::Failed, Some("given up by its sender".into())).await
+        self.end_run(id, None, State::Failed, Some("given up by its sender".into())).await
     }
 
-    async fn end_run(&self, id: ImportRunId, state: State, error: Option<String>) -> Result<ImportRun> {
+    /// Ends a run, if it stands where its sender believes (`at`): another one may have moved it on meanwhile.
+    async fn end_run(
+        &self,
+        id: ImportRunId,
+        at: Option<u64>,
+        state: State,
+        error: Option<String>,
+    ) -> Result<ImportRun> {
         self.durable(async move |writer| {
             let tx = writer.begin().await?;
+            let run = store::by_id(&tx, id).await?.ok_or(Error::NotFound("import run"))?;
+            if let Some(at) = at {
+                at_offset(&run, at)?;
+            }
             let ended = store::end(&tx, id, state, error, writer.clock().now()).await?;
             let run = store::by_id(&tx, id).await?.ok_or(Error::NotFound("import run"))?;
             if !ended {

@@ -76,8 +76,8 @@ impl State {
     }
 }
 
-/// Bytes of an oversized record that are kept.
-const KEPT_BYTES: usize = 64 * 1024;
+/// Bytes of a record that are kept: all of one that a file may have, so that it can be tried again.
+const KEPT_BYTES: usize = 1 << 20;
 
 #[derive(Clone, Copy, Debug, Default)]
 pub struct QuarantineFilter {
@@ -121,6 +121,10 @@ impl Scoped {
         self.require(Permission::Settle)?;
         let record = by_id(&self.read().await?, id).await?.ok_or(Error::NotFound("quarantined record"))?;
         open(&record)?;
+        if correction.is_none() && crate::secrets::sha256(&record.raw) != record.raw_hash.as_slice() {
+            let message = "only the beginning of this record was kept; give what is to be taken in its place";
+            return Err(Problem::new(Code::RecordTooLong, "correction", message).into());
+        }
         let header: Option<Vec<String>> =
             record.header.as_deref().map(serde_json::from_str).transpose().map_err(corrupt)?;
         let (raw, content) = match (record.form == Form::Transaction.as_str(), &correction) {

@@ -11,3 +11,4 @@ mod recording;
 mod rollbacks;
 mod rounds;
 mod support;
+mod uploads;
