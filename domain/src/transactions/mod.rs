@@ -10,6 +10,7 @@ mod decide;
 mod lanes;
 pub mod quarantine;
 mod record;
+mod rows;
 mod store;
 pub mod submission;
 mod tables;

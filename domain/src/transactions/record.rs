@@ -15,7 +15,7 @@ use super::context::Context;
 use super::decide::decide;
 use super::lanes::Job;
 use super::submission::{RecordOutcome, Submission};
-use super::{conflicts, quarantine, store};
+use super::{conflicts, quarantine, rows, store};
 use crate::contracts::Book;
 
 /// A batch of one tenant: all of it together or, where something in it cannot be written, its parts one by one, so
@@ -155,7 +155,7 @@ async fn write(
     submissions: &[Submission],
 ) -> Result<()> {
     let now = scoped.clock().now();
-    store::write(tx, decision, submissions, now).await?;
+    rows::write(tx, decision, submissions, now).await?;
     store::find_conflicting(tx, decision).await?;
     conflicts::write_in(tx, &decision.conflicts, now).await?;
     quarantine::write_in(tx, decision, submissions, now).await?;

@@ -15,7 +15,7 @@ use crate::time::Timestamp;
 use super::batch::{Key, RoundKey, Unpriced, round_key};
 use super::context::Context;
 use super::transaction::{Fact, Kind};
-use super::{record, store};
+use super::{record, rows, store};
 
 /// What all facts of a tenant add up to under the versions in force.
 #[derive(Default)]
@@ -116,11 +116,11 @@ impl Tally {
 
 /// Replaces what is listed as unpriced and what waits for its round by what a tally found.
 pub(crate) async fn replace_pending_in(tx: &TenantTx, tally: &Tally) -> Result<()> {
-    store::replace_unpriced(tx, &tally.unpriced).await?;
+    rows::replace_unpriced(tx, &tally.unpriced).await?;
     let waiting: HashSet<_> = tally.waiting.iter().cloned().collect();
     if waiting.len() != tally.waiting.len() {
         return Err(Fault::Internal("a transaction waits twice for one round".into()).into());
     }
-    store::replace_waiting(tx, &tally.waiting).await?;
+    rows::replace_waiting(tx, &tally.waiting).await?;
     Ok(())
 }

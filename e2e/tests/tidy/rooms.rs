@@ -35,6 +35,7 @@ const IMPURE: &[&str] = &[
     "transactions/lanes.rs",
     "transactions/quarantine.rs",
     "transactions/record.rs",
+    "transactions/rows.rs",
     "transactions/tally.rs",
     // Tables.
     "*/store.rs",

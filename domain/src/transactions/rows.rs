@@ -1,0 +1,205 @@
+//! What a batch writes: facts, their keys and blocks, rollbacks, rounds, what waits and what is unpriced.
+
+use sea_orm::entity::prelude::*;
+use sea_orm::{DbErr, QueryFilter, Value};
+
+use crate::db::TenantTx;
+use crate::db::bulk::Insert;
+use crate::ids::{ContractId, TransactionId};
+use crate::time::Timestamp;
+
+use super::batch::{Decision, NewFact, RoundKey, Unpriced};
+use super::store::length;
+use super::submission::Submission;
+use super::tables::{rollback, unpriced, waiting};
+use super::transaction::Affects;
+
+const BLOCKS: Insert = Insert {
+    table: "ingest_blocks",
+    columns: &["id", "source_id", "import_run_id", "file_offset", "raw_length", "sha256", "body", "created_at"],
+    on_conflict: "",
+};
+const TRANSACTIONS: Insert = Insert {
+    table: "transactions",
+    columns: &[
+        "id",
+        "source_id",
+        "external_id",
+        "kind",
+        "affects",
+        "amount",
+        "currency",
+        "occurred_at",
+        "settled_at",
+        "reported_at",
+        "recorded_at",
+        "product",
+        "player",
+        "round",
+        "round_closed",
+        "channel",
+        "region",
+        "reverses",
+        "attributes",
+        "note",
+        "test",
+        "payload_hash",
+        "block_id",
+        "block_offset",
+        "block_length",
+    ],
+    on_conflict: "",
+};
+const KEYS: Insert = Insert {
+    table: "transaction_keys",
+    columns: &["source_id", "external_id", "transaction_id", "payload_hash"],
+    on_conflict: "",
+};
+const ROLLBACKS: Insert =
+    Insert { table: "rollbacks", columns: &["source_id", "reverses", "transaction_id", "matched"], on_conflict: "" };
+/// A round closes once: a second fact that says so changes nothing.
+const ROUNDS: Insert = Insert {
+    table: "rounds",
+    columns: &["source_id", "round", "player", "closed_at"],
+    on_conflict: "ON CONFLICT (tenant_id, source_id, round, player) DO NOTHING",
+};
+const WAITING: Insert = Insert {
+    table: "waiting",
+    columns: &["source_id", "round", "player", "contract_id", "transaction_id"],
+    on_conflict: "",
+};
+const UNPRICED: Insert = Insert {
+    table: "unpriced",
+    columns: &["transaction_id", "contract_id", "source_id", "reason", "message"],
+    on_conflict: "",
+};
+
+/// Writes the facts of a batch and what hangs on them. Conflicts, quarantine and totals have stores of their own.
+pub(super) async fn write(
+    tx: &TenantTx,
+    decision: &Decision,
+    submissions: &[Submission],
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    tx.bulk_insert(&BLOCKS, block_values(decision, submissions, now)).await?;
+    let (mut rows, mut keys) =
+        (Vec::with_capacity(decision.facts.len() * 25), Vec::with_capacity(decision.facts.len() * 4));
+    for new in &decision.facts {
+        fact_values(new, now, &mut rows);
+        let fact = &new.fact;
+        keys.extend([fact.source.into(), fact.external_id.as_str().into(), new.id.into(), new.hash.to_vec().into()]);
+    }
+    tx.bulk_insert(&TRANSACTIONS, rows).await?;
+    tx.bulk_insert(&KEYS, keys).await?;
+    let rollbacks = decision.rollbacks.iter();
+    let rollbacks = rollbacks.flat_map(|((source, reverses), id, matched)| -> [Value; 4] {
+        [(*source).into(), reverses.as_str().into(), (*id).into(), (*matched).into()]
+    });
+    tx.bulk_insert(&ROLLBACKS, rollbacks.collect()).await?;
+    for (source, reverses) in &decision.matched {
+        use rollback::{Column, Entity};
+        tx.update::<Entity>(|q| {
+            q.col_expr(Column::Matched, true.into())
+                .filter(Column::SourceId.eq(*source))
+                .filter(Column::Reverses.eq(reverses))
+        })
+        .await?;
+    }
+    let rounds = decision.rounds.iter().flat_map(|((source, round, player), closed_at)| -> [Value; 4] {
+        [(*source).into(), round.as_str().into(), player.to_vec().into(), (*closed_at).into()]
+    });
+    tx.bulk_insert(&ROUNDS, rounds.collect()).await?;
+    for (source, round, player) in &decision.closed {
+        use waiting::{Column, Entity};
+        tx.delete::<Entity>(|q| {
+            q.filter(Column::SourceId.eq(*source))
+                .filter(Column::Round.eq(round))
+                .filter(Column::Player.eq(player.to_vec()))
+        })
+        .await?;
+    }
+    tx.bulk_insert(&WAITING, waiting_values(&decision.waiting)).await?;
+    let undone: Vec<TransactionId> = decision.undone.iter().copied().collect();
+    for ids in undone.chunks(1_000) {
+        let ids = ids.iter().copied();
+        tx.delete::<unpriced::Entity>(|q| q.filter(unpriced::Column::TransactionId.is_in(ids))).await?;
+    }
+    tx.bulk_insert(&UNPRICED, unpriced_values(&decision.unpriced)).await
+}
+
+fn block_values(decision: &Decision, submissions: &[Submission], now: Timestamp) -> Vec<Value> {
+    let blocks = decision.blocks.iter().flat_map(|block| -> [Value; 8] {
+        let submission = &submissions[block.submission];
+        [
+            block.id.into(),
+            submission.source.into(),
+            submission.run().map(|run| run.0).into(),
+            i64::try_from(submission.file_offset).unwrap_or(i64::MAX).into(),
+            length(submission.raw.len()).into(),
+            block.sha256.to_vec().into(),
+            block.compressed.clone().into(),
+            now.into(),
+        ]
+    });
+    blocks.collect()
+}
+
+fn fact_values(new: &NewFact, now: Timestamp, rows: &mut Vec<Value>) {
+    let fact = &new.fact;
+    let text = |text: &Option<String>| Value::from(text.as_deref());
+    let attributes = (!fact.attributes.is_empty()).then(|| serde_json::to_string(&fact.attributes).unwrap_or_default());
+    rows.extend([
+        new.id.into(),
+        fact.source.into(),
+        fact.external_id.as_str().into(),
+        fact.kind.as_str().into(),
+        fact.affects.map(Affects::as_str).into(),
+        fact.amount.into(),
+        fact.currency.as_str().into(),
+        fact.occurred_at.into(),
+        fact.settled_at.map(|time| time.0).into(),
+        fact.reported_at.map(|time| time.0).into(),
+        now.into(),
+        text(&fact.product),
+        fact.player.map(|player| player.to_vec()).into(),
+        text(&fact.round),
+        fact.round_closed.into(),
+        text(&fact.channel),
+        text(&fact.region),
+        text(&fact.reverses),
+        attributes.into(),
+        text(&fact.note),
+        fact.test.into(),
+        new.hash.to_vec().into(),
+        new.at.block.into(),
+        length(new.at.offset).into(),
+        length(new.at.length).into(),
+    ]);
+}
+
+pub(super) async fn replace_unpriced(tx: &TenantTx, unpriced: &[Unpriced]) -> Result<(), DbErr> {
+    tx.delete::<unpriced::Entity>(|q| q).await?;
+    tx.bulk_insert(&UNPRICED, unpriced_values(unpriced)).await
+}
+
+pub(super) async fn replace_waiting(
+    tx: &TenantTx,
+    waiting: &[(RoundKey, ContractId, TransactionId)],
+) -> Result<(), DbErr> {
+    tx.delete::<waiting::Entity>(|q| q).await?;
+    tx.bulk_insert(&WAITING, waiting_values(waiting)).await
+}
+
+fn unpriced_values(unpriced: &[Unpriced]) -> Vec<Value> {
+    let rows = unpriced.iter().flat_map(|row| -> [Value; 5] {
+        [row.transaction.into(), row.contract.into(), row.source.into(), row.reason.into(), row.message.as_str().into()]
+    });
+    rows.collect()
+}
+
+fn waiting_values(waiting: &[(RoundKey, ContractId, TransactionId)]) -> Vec<Value> {
+    let rows = waiting.iter().flat_map(|((source, round, player), contract, id)| -> [Value; 5] {
+        [(*source).into(), round.as_str().into(), player.to_vec().into(), (*contract).into(), (*id).into()]
+    });
+    rows.collect()
+}
