@@ -75,9 +75,11 @@ fn refused(status: StatusCode, code: &str, message: &str) -> Response {
     Json(execute::refused(code, message)).with_status(status).into_response()
 }
 
+/// GraphiQL's own code comes from a public server (unpkg.com), so where that is out of reach the page says so.
 #[handler]
 fn graphiql() -> Html<String> {
-    Html(GraphiQLSource::build().endpoint("/graphql").title("Saldo GraphiQL").finish())
+    let page = GraphiQLSource::build().endpoint("/graphql").title("Saldo GraphiQL").finish();
+    Html(page.replacen("<head>", include_str!("graphiql_head.html"), 1))
 }
 
 #[handler]
