@@ -38,7 +38,7 @@ pub use quarantine::Model as QuarantinedRecord;
 pub use submission::{Incoming, Outcome, RecordOutcome, Submission, What};
 pub use tables::Model as Transaction;
 pub use tables::unpriced::Model as Unpriced;
-pub(crate) use tally::{replace_pending_in, tally_in};
+pub(crate) use tally::{check_in, replace_pending_in, tally_in};
 
 /// The most transactions that one request may bring; files may be of any length.
 pub const MAX_REQUEST: usize = 1_000;

@@ -1,6 +1,6 @@
 //! The tables that a batch reads and writes: facts, their keys and blocks, rollbacks, rounds, what is unpriced.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use sea_orm::entity::prelude::*;
 use sea_orm::{DbErr, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Value};
@@ -364,11 +364,30 @@ pub async fn unpriced_count(tx: &TenantTx, contract: ContractId) -> Result<u64, 
     tx.count::<unpriced::Entity>(|q| q.filter(unpriced::Column::ContractId.eq(contract))).await
 }
 
+/// A fact as it reads back, and the hash that it was recorded with.
+pub(super) struct Stored {
+    pub id: TransactionId,
+    pub fact: Fact,
+    pub hash: Vec<u8>,
+}
+
 /// Facts in the order they were recorded, from after `after` on, some thousands at a time.
-pub(super) async fn facts_after(tx: &TenantTx, after: TransactionId) -> Result<Vec<(TransactionId, Fact)>> {
+pub(super) async fn facts_after(tx: &TenantTx, after: TransactionId) -> Result<Vec<Stored>> {
     const PAGE: u64 = 10_000;
     let rows = tx.all::<Entity>(|q| q.filter(Column::Id.gt(after)).order_by_asc(Column::Id).limit(PAGE)).await?;
-    rows.into_iter().map(|row| Ok((row.id, row.fact()?))).collect()
+    let stored = rows.into_iter().map(|mut row| {
+        let hash = std::mem::take(&mut row.payload_hash);
+        Ok(Stored { id: row.id, fact: row.fact()?, hash })
+    });
+    stored.collect()
+}
+
+/// All that is listed as unpriced or waits for a round: the transaction, the contract, and why or which round.
+pub(super) async fn pending(tx: &TenantTx) -> Result<BTreeSet<(TransactionId, ContractId, String)>, DbErr> {
+    let unpriced = tx.all::<unpriced::Entity>(|q| q).await?.into_iter();
+    let waiting = tx.all::<waiting::Entity>(|q| q).await?.into_iter();
+    let unpriced = unpriced.map(|row| (row.transaction_id, row.contract_id, row.reason));
+    Ok(unpriced.chain(waiting.map(|row| (row.transaction_id, row.contract_id, row.round))).collect())
 }
 
 /// The fact that this rollback undoes, if it is there.
