@@ -23,7 +23,7 @@ fn calendar(value: serde_json::Value) -> Option<Calendar> {
 
 async fn missing(world: &World, contract: ContractId) -> Vec<NaiveDate> {
     let open = world.settlements(contract).await.into_iter().find(|row| row.state == "OPEN").expect("an open one");
-    let blockers = world.admin.blockers(open.id).await.unwrap();
+    let blockers = world.admin.blockers(open.id).await.expect("blockers");
     let days = blockers.into_iter().map(|blocker| match blocker {
         Blocker::MissingDays { days, source } => {
             assert_eq!((source.id, source.name.as_str()), (world.source, "feed"));

@@ -20,7 +20,7 @@ async fn world() -> (World, SettlementId) {
 /// One finding that names all of this; sound again once it is undone.
 async fn found(world: &World, damage: &str, repair: &str, names: &[&str]) {
     world.app.execute(damage).await;
-    let findings = world.admin.check_books().await.unwrap().findings;
+    let findings = world.admin.check_books().await.expect("a check").findings;
     assert!(
         findings.iter().any(|finding| names.iter().all(|name| finding.contains(name))),
         "{damage}: {findings:?} does not name {names:?}"
@@ -90,15 +90,11 @@ async fn what_is_gone_or_was_put_in_is_found() {
         .await;
     let gone = format!("DELETE FROM accruals WHERE settlement_id = {january} AND late = 1");
     found(&world, &gone, "INSERT INTO accruals SELECT * FROM kept", &[&id, "-30000000", "-1 transactions"]).await;
-    let listed = format!(
-        "INSERT INTO unpriced SELECT tenant_id, id, zeroblob(16), source_id, 'NO_CONTRACT', '' FROM transactions WHERE external_id = '1'"
-    );
-    found(&world, &listed, "DELETE FROM unpriced", &["txn_", "is listed", "NO_CONTRACT"]).await;
-    let put = format!(
-        "INSERT INTO accruals SELECT tenant_id, settlement_id, version, rate_class, 'WIN', late, amount, units, transactions FROM kept"
-    );
+    let listed = "INSERT INTO unpriced SELECT tenant_id, id, zeroblob(16), source_id, 'NO_CONTRACT', '' FROM transactions WHERE external_id = '1'";
+    found(&world, listed, "DELETE FROM unpriced", &["txn_", "is listed", "NO_CONTRACT"]).await;
+    let put = "INSERT INTO accruals SELECT tenant_id, settlement_id, version, rate_class, 'WIN', late, amount, units, transactions FROM kept";
     let taken = format!("DELETE FROM accruals WHERE settlement_id = {january} AND kind = 'WIN'");
-    found(&world, &put, &taken, &[&id, "WIN"]).await;
+    found(&world, put, &taken, &[&id, "WIN"]).await;
     world.app.execute("CREATE TABLE lines AS SELECT * FROM settlement_lines").await;
     found(
         &world,

@@ -12,5 +12,6 @@ mod orders;
 mod recording;
 mod rollbacks;
 mod rounds;
+mod sources;
 mod support;
 mod uploads;
