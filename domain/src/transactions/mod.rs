@@ -1,12 +1,13 @@
 //! Transactions: the facts everything else is computed from.
 //!
-//! [`batch`] decides, [`store`] reads and writes, [`record`] puts both into one database transaction, [`lanes`]
+//! [`decide`] decides, [`find`] and [`store`] read and write, [`record`] puts them into one database transaction, [`lanes`]
 //! gathers what arrives while the last one commits.
 
 mod batch;
 pub(crate) mod conflicts;
 mod context;
 mod decide;
+mod find;
 mod lanes;
 pub mod quarantine;
 mod record;

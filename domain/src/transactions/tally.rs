@@ -16,7 +16,7 @@ use super::batch::{Key, RoundKey, Unpriced, round_key};
 use super::context::Context;
 use super::store::Stored;
 use super::transaction::{Fact, Kind};
-use super::{record, store};
+use super::{find, record, store};
 
 /// What all facts of a tenant add up to under the versions in force.
 #[derive(Default)]
@@ -56,7 +56,7 @@ async fn undone_by(tx: &TenantTx, page: &[Stored]) -> Result<HashMap<Transaction
     let mut undone = HashMap::new();
     for Stored { id, fact: rollback, .. } in rollbacks {
         let key: Key = (rollback.source, rollback.reverses.clone().unwrap_or_default());
-        if let Some(fact) = store::matched_target(tx, *id, key).await? {
+        if let Some(fact) = find::matched_target(tx, *id, key).await? {
             undone.insert(*id, fact);
         }
     }

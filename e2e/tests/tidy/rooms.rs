@@ -38,6 +38,7 @@ const IMPURE: &[&str] = &[
     "transactions/tally.rs",
     // Tables.
     "*/store.rs",
+    "transactions/find.rs",
     "transactions/tables.rs",
 ];
 
