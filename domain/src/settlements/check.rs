@@ -48,7 +48,8 @@ async fn check_lines(tx: &TenantTx) -> Result<Vec<String>> {
 
 type Sum = (i128, i128, i128);
 
-/// Every running total, late rows included, is the sum of the transactions that it stands for.
+/// Every transaction is what was recorded, and every running total, late rows included, is the sum of those that it
+/// stands for.
 async fn check_accruals(scoped: &Scoped, tx: &TenantTx) -> Result<Vec<String>> {
     let settlements = store::all(tx).await?;
     let ids: Vec<SettlementId> = settlements.iter().map(|row| row.id).collect();
@@ -59,8 +60,9 @@ async fn check_accruals(scoped: &Scoped, tx: &TenantTx) -> Result<Vec<String>> {
         let sum = differences.entry((row.settlement_id, row.version, row.rate_class, row.kind)).or_default();
         *sum = (sum.0 + i128::from(row.amount.0), sum.1 + i128::from(row.units), sum.2 + i128::from(row.transactions));
     }
-    let mut findings = Vec::new();
-    for (key, delta) in transactions::tally_in(scoped, tx).await?.deltas.sorted() {
+    let tally = transactions::tally_in(scoped, tx).await?;
+    let mut findings = transactions::check_in(tx, &tally).await?;
+    for (key, delta) in tally.deltas.sorted() {
         let Some(id) = places.get(&(key.contract, delta.currency.clone(), key.period_start)) else {
             findings.push(format!(
                 "{} has transactions from {} on and no settlement for them",

@@ -1,16 +1,16 @@
 //! Transactions: the facts everything else is computed from.
 //!
-//! [`batch`] decides, [`store`] reads and writes, [`record`] puts both into one database transaction, [`lanes`]
+//! [`decide`] decides, [`find`] and [`store`] read and write, [`record`] puts them into one database transaction, [`lanes`]
 //! gathers what arrives while the last one commits.
 
 mod batch;
 pub(crate) mod conflicts;
 mod context;
 mod decide;
+mod find;
 mod lanes;
 pub mod quarantine;
 mod record;
-mod rows;
 mod store;
 pub mod submission;
 mod tables;
@@ -39,7 +39,7 @@ pub use quarantine::Model as QuarantinedRecord;
 pub use submission::{Incoming, Outcome, RecordOutcome, Submission, What};
 pub use tables::Model as Transaction;
 pub use tables::unpriced::Model as Unpriced;
-pub(crate) use tally::{replace_pending_in, tally_in};
+pub(crate) use tally::{check_in, replace_pending_in, tally_in};
 
 /// The most transactions that one request may bring; files may be of any length.
 pub const MAX_REQUEST: usize = 1_000;

@@ -15,7 +15,7 @@ use super::context::Context;
 use super::decide::decide;
 use super::lanes::Job;
 use super::submission::{RecordOutcome, Submission};
-use super::{conflicts, quarantine, rows, store};
+use super::{conflicts, find, quarantine, store};
 use crate::contracts::Book;
 
 /// A batch of one tenant: all of it together or, where something in it cannot be written, its parts one by one, so
@@ -118,7 +118,7 @@ async fn run(scoped: &Scoped, submissions: Vec<Submission>, keep: bool) -> Resul
             if !corrections.is_empty() {
                 prepared.correct(&corrections, &context);
             }
-            let mut found = store::find(&tx, &prepared.wanted, context.book.needs_rounds()).await?;
+            let mut found = find::find(&tx, &prepared.wanted, context.book.needs_rounds()).await?;
             quarantine::find_in(&tx, &prepared.wanted, &mut found).await?;
             let (mut decision, submissions) = computed({
                 let (context, clock) = (context.clone(), writer.clock().clone());
@@ -155,8 +155,8 @@ async fn write(
     submissions: &[Submission],
 ) -> Result<()> {
     let now = scoped.clock().now();
-    rows::write(tx, decision, submissions, now).await?;
-    store::find_conflicting(tx, decision).await?;
+    store::write(tx, decision, submissions, now).await?;
+    find::find_conflicting(tx, decision).await?;
     conflicts::write_in(tx, &decision.conflicts, now).await?;
     quarantine::write_in(tx, decision, submissions, now).await?;
     let days = decision.facts.iter().map(|new| (new.fact.source, context.day(new.fact.source, new.fact.occurred_at)));

@@ -1,147 +1,186 @@
-//! What is read of the tables of facts: what a batch must know before it decides, and what is listed.
+//! The tables that a batch writes, and what is read of them for people: facts, their keys and blocks, rollbacks, rounds,
+//! what is unpriced. What a batch reads is in `find`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use sea_orm::entity::prelude::*;
-use sea_orm::{DbErr, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Value};
+use sea_orm::{DbErr, QueryFilter, QueryOrder, QuerySelect, Value};
 
 use crate::db::TenantTx;
+use crate::db::bulk::Insert;
 use crate::error::{Fault, Result};
-use crate::ids::{BlockId, ContractId, SourceId, TransactionId};
+use crate::ids::{BlockId, ContractId, TransactionId};
 use crate::page::PageRequest;
 use crate::paged;
 use crate::time::Timestamp;
 
 use super::TransactionFilter;
-use super::batch::{Decision, Found, Key, RoundKey, Waiting, Wanted, round_key};
+use super::batch::{Decision, RoundKey, Unpriced};
+use super::submission::Submission;
 use super::tables::{Column, Entity, Model, block, rollback, round, unpriced, waiting};
-use super::transaction::{Fact, Kind, Player};
+use super::transaction::{Affects, Fact, Player};
 
-#[derive(FromQueryResult)]
-struct KnownKey {
-    external_id: String,
-    transaction_id: TransactionId,
-    payload_hash: Vec<u8>,
-}
+const BLOCKS: Insert = Insert {
+    table: "ingest_blocks",
+    columns: &["id", "source_id", "import_run_id", "file_offset", "raw_length", "sha256", "body", "created_at"],
+    on_conflict: "",
+};
+const TRANSACTIONS: Insert = Insert {
+    table: "transactions",
+    columns: &[
+        "id",
+        "source_id",
+        "external_id",
+        "kind",
+        "affects",
+        "amount",
+        "currency",
+        "occurred_at",
+        "settled_at",
+        "reported_at",
+        "recorded_at",
+        "product",
+        "player",
+        "round",
+        "round_closed",
+        "channel",
+        "region",
+        "reverses",
+        "attributes",
+        "note",
+        "test",
+        "payload_hash",
+        "block_id",
+        "block_offset",
+        "block_length",
+    ],
+    on_conflict: "",
+};
+const KEYS: Insert = Insert {
+    table: "transaction_keys",
+    columns: &["source_id", "external_id", "transaction_id", "payload_hash"],
+    on_conflict: "",
+};
+const ROLLBACKS: Insert =
+    Insert { table: "rollbacks", columns: &["source_id", "reverses", "transaction_id", "matched"], on_conflict: "" };
+/// A round closes once: a second fact that says so changes nothing.
+const ROUNDS: Insert = Insert {
+    table: "rounds",
+    columns: &["source_id", "round", "player", "closed_at"],
+    on_conflict: "ON CONFLICT (tenant_id, source_id, round, player) DO NOTHING",
+};
+const WAITING: Insert = Insert {
+    table: "waiting",
+    columns: &["source_id", "round", "player", "contract_id", "transaction_id"],
+    on_conflict: "",
+};
+const UNPRICED: Insert = Insert {
+    table: "unpriced",
+    columns: &["transaction_id", "contract_id", "source_id", "reason", "message"],
+    on_conflict: "",
+};
 
-/// One JSON array as one parameter, so that the statement stays the same whatever their number.
-fn json(texts: &[String]) -> Value {
-    serde_json::to_string(texts).unwrap_or_default().into()
-}
-
-pub(super) async fn find(tx: &TenantTx, wanted: &Wanted, with_rounds: bool) -> Result<Found> {
-    let mut found = Found::default();
-    for (source, ids) in &wanted.keys {
-        find_keys(tx, *source, ids, &mut found).await?;
-        find_pending_rollbacks(tx, *source, ids, &mut found).await?;
+/// Writes the facts of a batch and what hangs on them. Conflicts, quarantine and totals have stores of their own.
+pub(super) async fn write(
+    tx: &TenantTx,
+    decision: &Decision,
+    submissions: &[Submission],
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    tx.bulk_insert(&BLOCKS, block_values(decision, submissions, now)).await?;
+    let (mut rows, mut keys) =
+        (Vec::with_capacity(decision.facts.len() * 25), Vec::with_capacity(decision.facts.len() * 4));
+    for new in &decision.facts {
+        fact_values(new, now, &mut rows);
+        let fact = &new.fact;
+        keys.extend([fact.source.into(), fact.external_id.as_str().into(), new.id.into(), new.hash.to_vec().into()]);
     }
-    for (source, reverses) in &wanted.reversed {
-        find_reversed(tx, (*source, reverses.clone()), &mut found).await?;
-    }
-    if with_rounds {
-        // A rollback takes effect in the round of the fact that it names, and need not name the round itself.
-        let mut rounds = wanted.rounds.clone();
-        rounds.extend(found.facts.values().filter_map(round_key));
-        for key in &rounds {
-            find_round(tx, key, &mut found).await?;
-        }
-    }
-    Ok(found)
-}
-
-async fn find_keys(tx: &TenantTx, source: SourceId, ids: &[String], found: &mut Found) -> Result<()> {
-    let sql = "SELECT external_id, transaction_id, payload_hash FROM transaction_keys \
-               WHERE tenant_id = ? AND source_id = ? AND external_id IN (SELECT value FROM json_each(?))";
-    for row in tx.bulk_query::<KnownKey>(sql, vec![source.into(), json(ids)]).await? {
-        let hash = hash_of(&row.payload_hash)?;
-        found.keys.insert((source, row.external_id), (row.transaction_id, hash));
-    }
-    Ok(())
-}
-
-/// Most sources have no rollback that waits for its fact; one look says so.
-async fn find_pending_rollbacks(tx: &TenantTx, source: SourceId, ids: &[String], found: &mut Found) -> Result<()> {
-    use rollback::{Column, Entity};
-    let pending = || move |q: Select<Entity>| q.filter(Column::SourceId.eq(source)).filter(Column::Matched.eq(false));
-    if tx.one::<Entity>(|q| pending()(q).limit(1)).await?.is_none() {
-        return Ok(());
-    }
-    for chunk in ids.chunks(1_000) {
-        let named = chunk.iter().map(String::as_str);
-        for row in tx.all::<Entity>(|q| pending()(q).filter(Column::Reverses.is_in(named))).await? {
-            found.rollbacks.insert((source, row.reverses), (row.transaction_id, false));
-        }
-    }
-    Ok(())
-}
-
-/// The fact that a rollback names, and whether another rollback named it before.
-async fn find_reversed(tx: &TenantTx, key: Key, found: &mut Found) -> Result<()> {
-    use rollback::{Column, Entity};
-    let (source, reverses) = &key;
-    let other =
-        tx.one::<Entity>(|q| q.filter(Column::SourceId.eq(*source)).filter(Column::Reverses.eq(reverses))).await?;
-    if let Some(other) = other {
-        found.rollbacks.insert(key.clone(), (other.transaction_id, other.matched));
-    }
-    find_keys(tx, *source, std::slice::from_ref(reverses), found).await?;
-    if let Some((id, _)) = found.keys.get(&key) {
-        let fact = by_id(tx, *id).await?.ok_or_else(|| Fault::Corrupt(format!("key without its transaction {id}")))?;
-        found.facts.insert(key, fact.fact()?);
-    }
-    Ok(())
-}
-
-async fn find_round(tx: &TenantTx, key: &RoundKey, found: &mut Found) -> Result<()> {
-    let (source, name, player) = key;
-    let round = tx
-        .one::<round::Entity>(|q| {
-            q.filter(round::Column::SourceId.eq(*source))
-                .filter(round::Column::Round.eq(name))
-                .filter(round::Column::Player.eq(player.to_vec()))
+    tx.bulk_insert(&TRANSACTIONS, rows).await?;
+    tx.bulk_insert(&KEYS, keys).await?;
+    let rollbacks = decision.rollbacks.iter();
+    let rollbacks = rollbacks.flat_map(|((source, reverses), id, matched)| -> [Value; 4] {
+        [(*source).into(), reverses.as_str().into(), (*id).into(), (*matched).into()]
+    });
+    tx.bulk_insert(&ROLLBACKS, rollbacks.collect()).await?;
+    for (source, reverses) in &decision.matched {
+        use rollback::{Column, Entity};
+        tx.update::<Entity>(|q| {
+            q.col_expr(Column::Matched, true.into())
+                .filter(Column::SourceId.eq(*source))
+                .filter(Column::Reverses.eq(reverses))
         })
         .await?;
-    if let Some(round) = round {
-        found.rounds.insert(key.clone(), round.closed_at);
-        return Ok(());
     }
-    let rows = tx
-        .all::<waiting::Entity>(|q| {
-            q.filter(waiting::Column::SourceId.eq(*source))
-                .filter(waiting::Column::Round.eq(name))
-                .filter(waiting::Column::Player.eq(player.to_vec()))
+    let rounds = decision.rounds.iter().flat_map(|((source, round, player), closed_at)| -> [Value; 4] {
+        [(*source).into(), round.as_str().into(), player.to_vec().into(), (*closed_at).into()]
+    });
+    tx.bulk_insert(&ROUNDS, rounds.collect()).await?;
+    for (source, round, player) in &decision.closed {
+        use waiting::{Column, Entity};
+        tx.delete::<Entity>(|q| {
+            q.filter(Column::SourceId.eq(*source))
+                .filter(Column::Round.eq(round))
+                .filter(Column::Player.eq(player.to_vec()))
         })
         .await?;
-    for row in rows {
-        let fact = by_id(tx, row.transaction_id)
-            .await?
-            .ok_or_else(|| Fault::Corrupt("a waiting transaction is gone".into()))?
-            .fact()?;
-        let undoes = fact.kind == Kind::Rollback;
-        let fact = if undoes { target_of(tx, &fact).await? } else { fact };
-        let waiting = Waiting { contract: row.contract_id, transaction: row.transaction_id, fact, undoes };
-        found.waiting.entry(key.clone()).or_default().push(waiting);
     }
-    Ok(())
+    tx.bulk_insert(&WAITING, waiting_values(&decision.waiting)).await?;
+    let undone: Vec<TransactionId> = decision.undone.iter().copied().collect();
+    for ids in undone.chunks(1_000) {
+        let ids = ids.iter().copied();
+        tx.delete::<unpriced::Entity>(|q| q.filter(unpriced::Column::TransactionId.is_in(ids))).await?;
+    }
+    tx.bulk_insert(&UNPRICED, unpriced_values(&decision.unpriced)).await
 }
 
-async fn target_of(tx: &TenantTx, rollback: &Fact) -> Result<Fact> {
-    let mut found = Found::default();
-    let key = (rollback.source, rollback.reverses.clone().unwrap_or_default());
-    find_reversed(tx, key.clone(), &mut found).await?;
-    found.facts.remove(&key).ok_or_else(|| Fault::Corrupt("a matched rollback lost its transaction".into()).into())
+fn block_values(decision: &Decision, submissions: &[Submission], now: Timestamp) -> Vec<Value> {
+    let blocks = decision.blocks.iter().flat_map(|block| -> [Value; 8] {
+        let submission = &submissions[block.submission];
+        [
+            block.id.into(),
+            submission.source.into(),
+            submission.run().map(|run| run.0).into(),
+            i64::try_from(submission.file_offset).unwrap_or(i64::MAX).into(),
+            length(submission.raw.len()).into(),
+            block.sha256.to_vec().into(),
+            block.compressed.clone().into(),
+            now.into(),
+        ]
+    });
+    blocks.collect()
 }
 
-/// The facts that stand where another content came under their id.
-pub(super) async fn find_conflicting(tx: &TenantTx, decision: &mut Decision) -> Result<()> {
-    for conflict in &mut decision.conflicts {
-        if conflict.differences.is_empty()
-            && let Some(recorded) = by_id(tx, conflict.stands).await?
-        {
-            conflict.differences = recorded.fact()?.differences(&conflict.received);
-        }
-    }
-    Ok(())
+fn fact_values(new: &super::batch::NewFact, now: Timestamp, rows: &mut Vec<Value>) {
+    let fact = &new.fact;
+    let text = |text: &Option<String>| Value::from(text.as_deref());
+    let attributes = (!fact.attributes.is_empty()).then(|| serde_json::to_string(&fact.attributes).unwrap_or_default());
+    rows.extend([
+        new.id.into(),
+        fact.source.into(),
+        fact.external_id.as_str().into(),
+        fact.kind.as_str().into(),
+        fact.affects.map(Affects::as_str).into(),
+        fact.amount.into(),
+        fact.currency.as_str().into(),
+        fact.occurred_at.into(),
+        fact.settled_at.map(|time| time.0).into(),
+        fact.reported_at.map(|time| time.0).into(),
+        now.into(),
+        text(&fact.product),
+        fact.player.map(|player| player.to_vec()).into(),
+        text(&fact.round),
+        fact.round_closed.into(),
+        text(&fact.channel),
+        text(&fact.region),
+        text(&fact.reverses),
+        attributes.into(),
+        text(&fact.note),
+        fact.test.into(),
+        new.hash.to_vec().into(),
+        new.at.block.into(),
+        length(new.at.offset).into(),
+        length(new.at.length).into(),
+    ]);
 }
 
 pub(super) fn length(bytes: usize) -> i64 {
@@ -199,24 +238,30 @@ pub async fn unpriced_count(tx: &TenantTx, contract: ContractId) -> Result<u64, 
     tx.count::<unpriced::Entity>(|q| q.filter(unpriced::Column::ContractId.eq(contract))).await
 }
 
-/// Facts in the order they were recorded, from after `after` on, some thousands at a time.
-pub(super) async fn facts_after(tx: &TenantTx, after: TransactionId) -> Result<Vec<(TransactionId, Fact)>> {
-    const PAGE: u64 = 10_000;
-    let rows = tx.all::<Entity>(|q| q.filter(Column::Id.gt(after)).order_by_asc(Column::Id).limit(PAGE)).await?;
-    rows.into_iter().map(|row| Ok((row.id, row.fact()?))).collect()
+/// A fact as it reads back, and the hash that it was recorded with.
+pub(super) struct Stored {
+    pub id: TransactionId,
+    pub fact: Fact,
+    pub hash: Vec<u8>,
 }
 
-/// The fact that this rollback undoes, if it is there.
-pub(super) async fn matched_target(
-    tx: &TenantTx,
-    rollback: TransactionId,
-    key: Key,
-) -> Result<Option<(TransactionId, Fact)>> {
-    let mut found = Found::default();
-    find_reversed(tx, key.clone(), &mut found).await?;
-    let effective = found.rollbacks.get(&key).is_some_and(|(id, matched)| *id == rollback && *matched);
-    let target = found.keys.get(&key).map(|(id, _)| *id).zip(found.facts.remove(&key));
-    Ok(target.filter(|_| effective))
+/// Facts in the order they were recorded, from after `after` on, some thousands at a time.
+pub(super) async fn facts_after(tx: &TenantTx, after: TransactionId) -> Result<Vec<Stored>> {
+    const PAGE: u64 = 10_000;
+    let rows = tx.all::<Entity>(|q| q.filter(Column::Id.gt(after)).order_by_asc(Column::Id).limit(PAGE)).await?;
+    let stored = rows.into_iter().map(|mut row| {
+        let hash = std::mem::take(&mut row.payload_hash);
+        Ok(Stored { id: row.id, fact: row.fact()?, hash })
+    });
+    stored.collect()
+}
+
+/// All that is listed as unpriced or waits for a round: the transaction, the contract, and why or which round.
+pub(super) async fn pending(tx: &TenantTx) -> Result<BTreeSet<(TransactionId, ContractId, String)>, DbErr> {
+    let unpriced = tx.all::<unpriced::Entity>(|q| q).await?.into_iter();
+    let waiting = tx.all::<waiting::Entity>(|q| q).await?.into_iter();
+    let unpriced = unpriced.map(|row| (row.transaction_id, row.contract_id, row.reason));
+    Ok(unpriced.chain(waiting.map(|row| (row.transaction_id, row.contract_id, row.round))).collect())
 }
 
 pub(super) async fn all_rounds(tx: &TenantTx) -> Result<HashMap<RoundKey, Timestamp>> {
@@ -226,6 +271,33 @@ pub(super) async fn all_rounds(tx: &TenantTx) -> Result<HashMap<RoundKey, Timest
         Ok(((row.source_id, row.round, player), row.closed_at))
     });
     rounds.collect()
+}
+
+pub(super) async fn replace_unpriced(tx: &TenantTx, unpriced: &[Unpriced]) -> Result<(), DbErr> {
+    tx.delete::<unpriced::Entity>(|q| q).await?;
+    tx.bulk_insert(&UNPRICED, unpriced_values(unpriced)).await
+}
+
+pub(super) async fn replace_waiting(
+    tx: &TenantTx,
+    waiting: &[(RoundKey, ContractId, TransactionId)],
+) -> Result<(), DbErr> {
+    tx.delete::<waiting::Entity>(|q| q).await?;
+    tx.bulk_insert(&WAITING, waiting_values(waiting)).await
+}
+
+fn unpriced_values(unpriced: &[Unpriced]) -> Vec<Value> {
+    let rows = unpriced.iter().flat_map(|row| -> [Value; 5] {
+        [row.transaction.into(), row.contract.into(), row.source.into(), row.reason.into(), row.message.as_str().into()]
+    });
+    rows.collect()
+}
+
+fn waiting_values(waiting: &[(RoundKey, ContractId, TransactionId)]) -> Vec<Value> {
+    let rows = waiting.iter().flat_map(|((source, round, player), contract, id)| -> [Value; 5] {
+        [(*source).into(), round.as_str().into(), player.to_vec().into(), (*contract).into(), (*id).into()]
+    });
+    rows.collect()
 }
 
 pub async fn any_in_currency(tx: &TenantTx, currency: &str) -> Result<bool, DbErr> {

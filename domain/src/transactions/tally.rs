@@ -1,7 +1,7 @@
 //! Counts everything anew, from the facts: for a contract that begins before its first transaction was recorded, for
 //! terms agreed late, and to prove that the running totals are what the transactions add up to.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::caller::Scoped;
@@ -14,8 +14,9 @@ use crate::time::Timestamp;
 
 use super::batch::{Key, RoundKey, Unpriced, round_key};
 use super::context::Context;
+use super::store::Stored;
 use super::transaction::{Fact, Kind};
-use super::{record, rows, store};
+use super::{find, record, store};
 
 /// What all facts of a tenant add up to under the versions in force.
 #[derive(Default)]
@@ -25,6 +26,8 @@ pub(crate) struct Tally {
     pub waiting: Vec<(RoundKey, ContractId, TransactionId)>,
     /// Facts that rollbacks undo: they need no price.
     undone: HashSet<TransactionId>,
+    /// Transactions that are not what was recorded.
+    altered: Vec<TransactionId>,
 }
 
 /// Reads all facts back and prices them. The versions are those that `tx` sees, activated in it or before.
@@ -35,11 +38,11 @@ pub(crate) async fn tally_in(scoped: &Scoped, tx: &TenantTx) -> Result<Tally> {
     let (mut tally, mut after) = (Tally::default(), TransactionId::NONE);
     loop {
         let page = store::facts_after(tx, after).await?;
-        let Some((last, _)) = page.last() else {
+        let Some(last) = page.last() else {
             tally.unpriced.retain(|row| !tally.undone.contains(&row.transaction));
             return Ok(tally);
         };
-        after = *last;
+        after = last.id;
         let undone = undone_by(tx, &page).await?;
         let (context, rounds) = (context.clone(), rounds.clone());
         tally = record::computed(move || tally.with(&page, &undone, &rounds, &context)).await?;
@@ -48,15 +51,12 @@ pub(crate) async fn tally_in(scoped: &Scoped, tx: &TenantTx) -> Result<Tally> {
 
 /// The facts that the rollbacks of a page undo. A rollback whose fact has not come yet, or that lost to another one,
 /// has none.
-async fn undone_by(
-    tx: &TenantTx,
-    page: &[(TransactionId, Fact)],
-) -> Result<HashMap<TransactionId, (TransactionId, Fact)>> {
-    let rollbacks = page.iter().filter(|(_, fact)| fact.kind == Kind::Rollback);
+async fn undone_by(tx: &TenantTx, page: &[Stored]) -> Result<HashMap<TransactionId, (TransactionId, Fact)>> {
+    let rollbacks = page.iter().filter(|stored| stored.fact.kind == Kind::Rollback);
     let mut undone = HashMap::new();
-    for (id, rollback) in rollbacks {
+    for Stored { id, fact: rollback, .. } in rollbacks {
         let key: Key = (rollback.source, rollback.reverses.clone().unwrap_or_default());
-        if let Some(fact) = store::matched_target(tx, *id, key).await? {
+        if let Some(fact) = find::matched_target(tx, *id, key).await? {
             undone.insert(*id, fact);
         }
     }
@@ -66,7 +66,7 @@ async fn undone_by(
 impl Tally {
     fn with(
         mut self,
-        page: &[(TransactionId, Fact)],
+        page: &[Stored],
         undone: &HashMap<TransactionId, (TransactionId, Fact)>,
         rounds: &HashMap<RoundKey, Timestamp>,
         context: &Context,
@@ -74,7 +74,10 @@ impl Tally {
         let mut pricer = Pricer::new(&context.book);
         let mut verdicts = Vec::new();
         self.undone.extend(undone.values().map(|(id, _)| *id));
-        for (id, fact) in page {
+        for Stored { id, fact, hash } in page {
+            if fact.payload_hash() != hash.as_slice() {
+                self.altered.push(*id);
+            }
             let undoes = fact.kind == Kind::Rollback;
             let Some(fact) = (if undoes { undone.get(id).map(|(_, fact)| fact) } else { Some(fact) }) else { continue };
             if context.book.is_test(fact) {
@@ -116,11 +119,24 @@ impl Tally {
 
 /// Replaces what is listed as unpriced and what waits for its round by what a tally found.
 pub(crate) async fn replace_pending_in(tx: &TenantTx, tally: &Tally) -> Result<()> {
-    rows::replace_unpriced(tx, &tally.unpriced).await?;
+    store::replace_unpriced(tx, &tally.unpriced).await?;
     let waiting: HashSet<_> = tally.waiting.iter().cloned().collect();
     if waiting.len() != tally.waiting.len() {
         return Err(Fault::Internal("a transaction waits twice for one round".into()).into());
     }
-    rows::replace_waiting(tx, &tally.waiting).await?;
+    store::replace_waiting(tx, &tally.waiting).await?;
     Ok(())
+}
+
+/// What of a tally is not as it is stored: transactions that were altered, and lists that miss some or have too many.
+pub(crate) async fn check_in(tx: &TenantTx, tally: &Tally) -> Result<Vec<String>> {
+    let altered = tally.altered.iter().map(|id| format!("{id} is not what was recorded: its hash is another"));
+    let unpriced = tally.unpriced.iter().map(|row| (row.transaction, row.contract, row.reason.to_owned()));
+    let waiting = tally.waiting.iter().map(|((_, round, _), contract, id)| (*id, *contract, round.clone()));
+    let (expected, listed) = (unpriced.chain(waiting).collect::<BTreeSet<_>>(), store::pending(tx).await?);
+    let differ = expected.symmetric_difference(&listed).map(|(id, contract, what)| {
+        let how = if listed.contains(&(*id, *contract, what.clone())) { "is listed" } else { "is not listed" };
+        format!("{id} {how} as not counted by {contract} ({what}), which is not so")
+    });
+    Ok(altered.chain(differ).collect())
 }

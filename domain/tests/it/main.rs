@@ -1,8 +1,10 @@
 //! The core on a real database, through its public face. One binary, because linking it is what takes time.
 
 mod access;
+mod calendars;
 mod contracts;
 mod crash;
+mod damage;
 mod facts;
 mod gathering;
 mod late;
@@ -10,5 +12,6 @@ mod orders;
 mod recording;
 mod rollbacks;
 mod rounds;
+mod sources;
 mod support;
 mod uploads;

@@ -180,7 +180,7 @@ async fn compare(seeds: Vec<Seed>, order: Vec<u32>, cuts: Vec<usize>, closes: Ve
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 6, max_shrink_iters: 40, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 10, max_shrink_iters: 40, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_order_any_batches_and_any_closes_give_the_same_books(

@@ -119,17 +119,17 @@ async fn a_run_ends_only_where_it_stands() {
     let run = world.admin.begin_import(world.source, "a.csv", None).await.unwrap();
     let file = FILE.as_bytes();
     let begun = world.admin.import(run.id, 0, pieces(&file[..200]), false).await.unwrap();
-    let slow = async_gate(world.admin.clone(), run.id, file).await;
+    let slow = overtaken(world.admin.clone(), run.id, file).await;
     assert!(has_code(slow, Code::WrongOffset));
     let run = world.admin.import_run(run.id).await.unwrap().unwrap();
     assert!(run.state == "RUNNING" && run.bytes > begun.bytes, "{run:?}");
 }
 
 /// Ends a run at the offset it was found at, while its stream (which brings nothing) lets another one move the run on.
-async fn async_gate(admin: domain::Scoped, run: domain::ids::ImportRunId, file: &[u8]) -> Result<ImportRun, Error> {
-    let stands = admin.import_run(run).await.unwrap().unwrap().bytes;
-    let from = usize::try_from(stands).unwrap();
-    let (more, offset) = (pieces(&file[from..400]), u64::try_from(stands).unwrap());
+async fn overtaken(admin: domain::Scoped, run: domain::ids::ImportRunId, file: &[u8]) -> Result<ImportRun, Error> {
+    let stands = admin.import_run(run).await?.expect("a run").bytes;
+    let from = usize::try_from(stands).expect("an offset");
+    let (more, offset) = (pieces(&file[from..400]), u64::try_from(stands).expect("an offset"));
     let other = admin.clone();
     let stream = futures_util::stream::once(async move {
         other.import(run, offset, more, false).await.expect("it moves on");
@@ -188,7 +188,7 @@ async fn broken_records_are_set_aside_and_their_neighbours_taken() {
         ("8", "1", "0001-01-01T00:00:00Z"),
         ("9", "1", "9999-12-31T00:00:00Z"),
         ("10", "1", "yesterday"),
-        ("1\01", "1", "2024-01-10T00:00:00Z"),
+        ("1\u{0}1", "1", "2024-01-10T00:00:00Z"),
     ] {
         file.extend(format!("{id},STAKE,{amount},{at},dice\n").as_bytes());
         file.extend(good(&format!("after {}", id.escape_debug())).as_bytes());

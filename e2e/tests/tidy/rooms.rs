@@ -35,10 +35,10 @@ const IMPURE: &[&str] = &[
     "transactions/lanes.rs",
     "transactions/quarantine.rs",
     "transactions/record.rs",
-    "transactions/rows.rs",
     "transactions/tally.rs",
     // Tables.
     "*/store.rs",
+    "transactions/find.rs",
     "transactions/tables.rs",
 ];
 

@@ -1,0 +1,153 @@
+//! What a batch must know of what is stored: known keys, the facts that rollbacks name, rounds and who waits for them.
+
+use sea_orm::entity::prelude::*;
+use sea_orm::{FromQueryResult, QueryFilter, QuerySelect, Value};
+
+use crate::db::TenantTx;
+use crate::error::{Fault, Result};
+use crate::ids::{SourceId, TransactionId};
+
+use super::batch::{Decision, Found, Key, RoundKey, Waiting, Wanted, round_key};
+use super::store::{by_id, hash_of};
+use super::tables::{rollback, round, waiting};
+use super::transaction::{Fact, Kind};
+
+#[derive(FromQueryResult)]
+struct KnownKey {
+    external_id: String,
+    transaction_id: TransactionId,
+    payload_hash: Vec<u8>,
+}
+
+/// One JSON array as one parameter, so that the statement stays the same whatever their number.
+fn json(texts: &[String]) -> Value {
+    serde_json::to_string(texts).unwrap_or_default().into()
+}
+
+pub(super) async fn find(tx: &TenantTx, wanted: &Wanted, with_rounds: bool) -> Result<Found> {
+    let mut found = Found::default();
+    for (source, ids) in &wanted.keys {
+        find_keys(tx, *source, ids, &mut found).await?;
+        find_pending_rollbacks(tx, *source, ids, &mut found).await?;
+    }
+    for (source, reverses) in &wanted.reversed {
+        find_reversed(tx, (*source, reverses.clone()), &mut found).await?;
+    }
+    if with_rounds {
+        // A rollback takes effect in the round of the fact that it names, and need not name the round itself.
+        let mut rounds = wanted.rounds.clone();
+        rounds.extend(found.facts.values().filter_map(round_key));
+        for key in &rounds {
+            find_round(tx, key, &mut found).await?;
+        }
+    }
+    Ok(found)
+}
+
+async fn find_keys(tx: &TenantTx, source: SourceId, ids: &[String], found: &mut Found) -> Result<()> {
+    let sql = "SELECT external_id, transaction_id, payload_hash FROM transaction_keys \
+               WHERE tenant_id = ? AND source_id = ? AND external_id IN (SELECT value FROM json_each(?))";
+    for row in tx.bulk_query::<KnownKey>(sql, vec![source.into(), json(ids)]).await? {
+        let hash = hash_of(&row.payload_hash)?;
+        found.keys.insert((source, row.external_id), (row.transaction_id, hash));
+    }
+    Ok(())
+}
+
+/// Most sources have no rollback that waits for its fact; one look says so.
+async fn find_pending_rollbacks(tx: &TenantTx, source: SourceId, ids: &[String], found: &mut Found) -> Result<()> {
+    use rollback::{Column, Entity};
+    let pending = || move |q: Select<Entity>| q.filter(Column::SourceId.eq(source)).filter(Column::Matched.eq(false));
+    if tx.one::<Entity>(|q| pending()(q).limit(1)).await?.is_none() {
+        return Ok(());
+    }
+    for chunk in ids.chunks(1_000) {
+        let named = chunk.iter().map(String::as_str);
+        for row in tx.all::<Entity>(|q| pending()(q).filter(Column::Reverses.is_in(named))).await? {
+            found.rollbacks.insert((source, row.reverses), (row.transaction_id, false));
+        }
+    }
+    Ok(())
+}
+
+/// The fact that a rollback names, and whether another rollback named it before.
+async fn find_reversed(tx: &TenantTx, key: Key, found: &mut Found) -> Result<()> {
+    use rollback::{Column, Entity};
+    let (source, reverses) = &key;
+    let other =
+        tx.one::<Entity>(|q| q.filter(Column::SourceId.eq(*source)).filter(Column::Reverses.eq(reverses))).await?;
+    if let Some(other) = other {
+        found.rollbacks.insert(key.clone(), (other.transaction_id, other.matched));
+    }
+    find_keys(tx, *source, std::slice::from_ref(reverses), found).await?;
+    if let Some((id, _)) = found.keys.get(&key) {
+        let fact = by_id(tx, *id).await?.ok_or_else(|| Fault::Corrupt(format!("key without its transaction {id}")))?;
+        found.facts.insert(key, fact.fact()?);
+    }
+    Ok(())
+}
+
+async fn find_round(tx: &TenantTx, key: &RoundKey, found: &mut Found) -> Result<()> {
+    let (source, name, player) = key;
+    let round = tx
+        .one::<round::Entity>(|q| {
+            q.filter(round::Column::SourceId.eq(*source))
+                .filter(round::Column::Round.eq(name))
+                .filter(round::Column::Player.eq(player.to_vec()))
+        })
+        .await?;
+    if let Some(round) = round {
+        found.rounds.insert(key.clone(), round.closed_at);
+        return Ok(());
+    }
+    let rows = tx
+        .all::<waiting::Entity>(|q| {
+            q.filter(waiting::Column::SourceId.eq(*source))
+                .filter(waiting::Column::Round.eq(name))
+                .filter(waiting::Column::Player.eq(player.to_vec()))
+        })
+        .await?;
+    for row in rows {
+        let fact = by_id(tx, row.transaction_id)
+            .await?
+            .ok_or_else(|| Fault::Corrupt("a waiting transaction is gone".into()))?
+            .fact()?;
+        let undoes = fact.kind == Kind::Rollback;
+        let fact = if undoes { target_of(tx, &fact).await? } else { fact };
+        let waiting = Waiting { contract: row.contract_id, transaction: row.transaction_id, fact, undoes };
+        found.waiting.entry(key.clone()).or_default().push(waiting);
+    }
+    Ok(())
+}
+
+async fn target_of(tx: &TenantTx, rollback: &Fact) -> Result<Fact> {
+    let mut found = Found::default();
+    let key = (rollback.source, rollback.reverses.clone().unwrap_or_default());
+    find_reversed(tx, key.clone(), &mut found).await?;
+    found.facts.remove(&key).ok_or_else(|| Fault::Corrupt("a matched rollback lost its transaction".into()).into())
+}
+
+/// The facts that stand where another content came under their id.
+pub(super) async fn find_conflicting(tx: &TenantTx, decision: &mut Decision) -> Result<()> {
+    for conflict in &mut decision.conflicts {
+        if conflict.differences.is_empty()
+            && let Some(recorded) = by_id(tx, conflict.stands).await?
+        {
+            conflict.differences = recorded.fact()?.differences(&conflict.received);
+        }
+    }
+    Ok(())
+}
+
+/// The fact that this rollback undoes, if it is there.
+pub(super) async fn matched_target(
+    tx: &TenantTx,
+    rollback: TransactionId,
+    key: Key,
+) -> Result<Option<(TransactionId, Fact)>> {
+    let mut found = Found::default();
+    find_reversed(tx, key.clone(), &mut found).await?;
+    let effective = found.rollbacks.get(&key).is_some_and(|(id, matched)| *id == rollback && *matched);
+    let target = found.keys.get(&key).map(|(id, _)| *id).zip(found.facts.remove(&key));
+    Ok(target.filter(|_| effective))
+}

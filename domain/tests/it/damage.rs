@@ -1,0 +1,114 @@
+//! The check of the books finds what was changed behind the core, and names it.
+
+use domain::ids::SettlementId;
+use serde_json::json;
+
+use crate::facts::*;
+use crate::support::*;
+
+/// A closed month with a late fact in it, and an open one.
+async fn world() -> (World, SettlementId) {
+    let world = World::new().await;
+    let contract = world.contract("share", json!({})).await;
+    world.recorded(&[stake("1", "100", "01-10"), stake("2", "70", "02-10"), win("3", "20", "02-11")]).await;
+    let january = world.close_next(contract).await.id;
+    world.recorded(&[stake("4", "30", "01-11")]).await;
+    world.check_books().await;
+    (world, january)
+}
+
+/// One finding that names all of this; sound again once it is undone.
+async fn found(world: &World, damage: &str, repair: &str, names: &[&str]) {
+    world.app.execute(damage).await;
+    let findings = world.admin.check_books().await.expect("a check").findings;
+    assert!(
+        findings.iter().any(|finding| names.iter().all(|name| finding.contains(name))),
+        "{damage}: {findings:?} does not name {names:?}"
+    );
+    world.app.execute(repair).await;
+    world.check_books().await;
+}
+
+#[tokio::test]
+async fn every_changed_figure_is_found_and_named() {
+    let (world, january) = world().await;
+    let id = january.to_string();
+    let january = hex(january.0);
+    for column in ["amount", "units", "transactions"] {
+        for late in [0, 1] {
+            let change = |by: &str| {
+                format!(
+                    "UPDATE accruals SET {column} = {column} {by} WHERE settlement_id = {january} AND late = {late}"
+                )
+            };
+            found(&world, &change("+ 1"), &change("- 1"), &[&id, "version 1", "rate class 'all'", "STAKE", " by "])
+                .await;
+        }
+    }
+    let line = |by: &str| format!("UPDATE settlement_lines SET amount = amount {by} WHERE settlement_id = {january}");
+    found(&world, &line("+ 1"), &line("- 1"), &[&id, "1000", "1001"]).await;
+    let total = |by: &str| format!("UPDATE settlements SET total = total {by} WHERE id = {january}");
+    found(&world, &total("- 1"), &total("+ 1"), &[&id, "999", "1000"]).await;
+    for account in world.admin.accounts().await.unwrap() {
+        let balance =
+            |by: &str| format!("UPDATE ledger_accounts SET balance = balance {by} WHERE id = {}", hex(account.id.0));
+        found(&world, &balance("+ 1"), &balance("- 1"), &[&account.id.to_string()]).await;
+    }
+    let entries = world.admin.entries(&[domain::ids::SettlementId::parse(&id).unwrap()]).await.unwrap();
+    assert_eq!(entries.len(), 2);
+    for (entry, _) in &entries {
+        let leg = |by: &str| {
+            format!("UPDATE ledger_legs SET amount = amount {by} WHERE entry_id = {} AND position = 0", hex(entry.id.0))
+        };
+        found(&world, &leg("+ 1"), &leg("- 1"), &[&entry.id.to_string(), "does not balance"]).await;
+    }
+    for transaction in world.admin.transactions(&Default::default(), Default::default()).await.unwrap().items {
+        let own = format!("WHERE id = {}", hex(transaction.id.0));
+        let set = |column: &str, by: &str| format!("UPDATE transactions SET {column} = {column} {by} {own}");
+        let name = transaction.id.to_string();
+        found(&world, &set("amount", "+ 1"), &set("amount", "- 1"), &[&name]).await;
+        // Also what moves no total: a second later is in the same month.
+        found(&world, &set("occurred_at", "+ 1000000"), &set("occurred_at", "- 1000000"), &[&name]).await;
+        found(
+            &world,
+            &set("external_id", "|| 'x'"),
+            &format!("UPDATE transactions SET external_id = '{}' {own}", transaction.external_id),
+            &[&name],
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_gone_or_was_put_in_is_found() {
+    let (world, january) = world().await;
+    let id = january.to_string();
+    let january = hex(january.0);
+    world
+        .app
+        .execute(&format!("CREATE TABLE kept AS SELECT * FROM accruals WHERE settlement_id = {january} AND late = 1"))
+        .await;
+    let gone = format!("DELETE FROM accruals WHERE settlement_id = {january} AND late = 1");
+    found(&world, &gone, "INSERT INTO accruals SELECT * FROM kept", &[&id, "-30000000", "-1 transactions"]).await;
+    let listed = "INSERT INTO unpriced SELECT tenant_id, id, zeroblob(16), source_id, 'NO_CONTRACT', '' FROM transactions WHERE external_id = '1'";
+    found(&world, listed, "DELETE FROM unpriced", &["txn_", "is listed", "NO_CONTRACT"]).await;
+    let put = "INSERT INTO accruals SELECT tenant_id, settlement_id, version, rate_class, 'WIN', late, amount, units, transactions FROM kept";
+    let taken = format!("DELETE FROM accruals WHERE settlement_id = {january} AND kind = 'WIN'");
+    found(&world, put, &taken, &[&id, "WIN"]).await;
+    world.app.execute("CREATE TABLE lines AS SELECT * FROM settlement_lines").await;
+    found(
+        &world,
+        "DELETE FROM settlement_lines",
+        "INSERT INTO settlement_lines SELECT * FROM lines",
+        &[&id, "sum to 0"],
+    )
+    .await;
+    world.app.execute("CREATE TABLE legs AS SELECT * FROM ledger_legs").await;
+    found(
+        &world,
+        "DELETE FROM ledger_legs WHERE position = 1",
+        "INSERT INTO ledger_legs SELECT * FROM legs WHERE position = 1",
+        &["does not balance"],
+    )
+    .await;
+}
