@@ -12,6 +12,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::Config;
 use crate::import::{self, Import};
+use crate::members::{self, MemberCommand};
 use crate::{demo, graphql, serve};
 
 /// What went wrong, in words for the person at the terminal.
@@ -36,6 +37,9 @@ enum Command {
     /// Tenants of this installation
     #[command(subcommand)]
     Tenant(TenantCommand),
+    /// Let somebody in, on the machine that has the database
+    #[command(subcommand)]
+    Member(MemberCommand),
     /// Print the GraphQL schema
     Schema,
     /// Stream a file through a source
@@ -97,6 +101,7 @@ async fn dispatch(cli: Cli) -> Outcome {
         Command::Demo => demo::run(&config).await,
         Command::Migrate => migrate(&config).await,
         Command::Tenant(TenantCommand::Create(arguments)) => create_tenant(&config, arguments).await,
+        Command::Member(command) => members::member(&config, command).await,
         Command::Import(arguments) => import::import(&config, arguments).await,
         Command::Schema => Ok(()),
     }

@@ -6,6 +6,7 @@ mod demo;
 pub mod graphql;
 pub mod http;
 mod import;
+mod members;
 mod progress;
 mod send;
 mod serve;

@@ -104,3 +104,30 @@ fn schema_prints_the_contract() {
     let output = run(Path::new("."), &["schema"], "");
     assert_eq!(String::from_utf8(output.stdout).unwrap(), include_str!("../../../schema.graphql"));
 }
+
+#[test]
+fn who_is_locked_out_gets_a_token_on_the_machine_itself() {
+    let folder = new_folder();
+    std::fs::create_dir_all(&folder).unwrap();
+    assert!(run(&folder, &["migrate"], "").status.success());
+    let create = ["tenant", "create", "--slug", "acme", "--name", "Acme", "--admin-email", "ada@acme.test"];
+    assert!(run(&folder, &create, "").status.success());
+    for command in [
+        vec!["member", "reset-password", "--tenant", "acme", "--email", "Ada@acme.test"],
+        vec!["member", "invite", "--tenant", "acme", "--email", "bo@acme.test", "--name", "Bo", "--role", "RISK"],
+    ] {
+        let output = run(&folder, &command, "");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            output.status.success() && said.contains("@acme.test chooses a password with this token"),
+            "{output:?}"
+        );
+    }
+    let absent = run(&folder, &["member", "reset-password", "--tenant", "acme", "--email", "eve@acme.test"], "");
+    fails_saying(&absent, "the tenant has no member 'eve@acme.test'");
+    fails_saying(
+        &run(&folder, &["member", "reset-password", "--tenant", "b", "--email", "e"], ""),
+        "there is no such tenant",
+    );
+    std::fs::remove_dir_all(&folder).ok();
+}

@@ -164,7 +164,7 @@ pub(super) async fn blockers_in(
             .filter(|run| in_scope.contains(&run.source_id))
             .map(|run| (named(run.source_id), run.id))
             .collect(),
-        unpriced: transactions::unpriced_count_in(tx, settlement.contract_id).await?,
+        unpriced: transactions::unpriced_count_in(tx, settlement.contract_id, period.end).await?,
     };
     Ok(blockers(situation))
 }

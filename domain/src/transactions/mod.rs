@@ -177,8 +177,10 @@ async fn submit_one(
     outcomes.into_iter().next().ok_or_else(|| Fault::Internal("a record has no outcome".into()).into())
 }
 
-pub(crate) async fn unpriced_count_in(tx: &TenantTx, contract: ContractId) -> Result<u64> {
-    Ok(store::unpriced_count(tx, contract).await?)
+/// Facts from before the end of a period that a contract covers and could not count: what comes later is no reason to
+/// keep the period open.
+pub(crate) async fn unpriced_count_in(tx: &TenantTx, contract: ContractId, before: Timestamp) -> Result<u64> {
+    Ok(store::unpriced_count(tx, contract, before).await?)
 }
 
 pub(crate) async fn any_in_currency(tx: &TenantTx, currency: &str) -> Result<bool> {

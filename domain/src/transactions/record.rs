@@ -86,6 +86,10 @@ fn is_poison(error: &Error) -> bool {
 fn poison(error: Error) -> Problem {
     match error {
         Error::Invalid(problems) if !problems.is_empty() => problems[0].clone(),
+        Error::Fault(Fault::Database(error)) if !error.to_string().contains("cannot store REAL value") => {
+            tracing::error!(%error, "a record is set aside because the database refuses it");
+            Problem::new(Code::BadInput, "", "the database refuses this record; the log says why")
+        }
         _ => Problem::new(Code::Overflow, "amount", "brings a total to more than a 64-bit amount holds"),
     }
 }

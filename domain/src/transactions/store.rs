@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use sea_orm::entity::prelude::*;
-use sea_orm::{DbErr, QueryFilter, QueryOrder, QuerySelect, Value};
+use sea_orm::{DbErr, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Value, sea_query};
 
 use crate::db::TenantTx;
 use crate::db::bulk::Insert;
@@ -200,25 +200,18 @@ pub async fn by_ids(tx: &TenantTx, ids: &[TransactionId]) -> Result<Vec<Model>, 
 }
 
 pub async fn page(tx: &TenantTx, filter: &TransactionFilter, page: PageRequest) -> Result<Vec<Model>, DbErr> {
-    if filter.unpriced {
-        return unpriced_page(tx, filter, page).await;
-    }
-    tx.all::<Entity>(|q| paged!(filter.narrow(q), Column::Id, page)).await
-}
-
-async fn unpriced_page(tx: &TenantTx, filter: &TransactionFilter, page: PageRequest) -> Result<Vec<Model>, DbErr> {
-    use unpriced::Column as U;
-    let rows = tx
-        .all::<unpriced::Entity>(|q| {
-            let q = match filter.source {
-                Some(source) => q.filter(U::SourceId.eq(source)),
-                None => q,
-            };
-            paged!(q, U::TransactionId, page)
-        })
-        .await?;
-    let ids: Vec<TransactionId> = rows.iter().map(|row| row.transaction_id).collect();
-    tx.all::<Entity>(|q| filter.narrow(q).filter(Column::Id.is_in(ids)).order_by_desc(Column::Id)).await
+    // The outer query is held to what the caller may see; this one has the tenant so that it is cheap.
+    let unpriced = sea_query::Query::select()
+        .column(unpriced::Column::TransactionId)
+        .from(unpriced::Entity)
+        .and_where(unpriced::Column::TenantId.eq(tx.tenant()))
+        .to_owned();
+    tx.all::<Entity>(|q| {
+        let q = filter.narrow(q);
+        let q = if filter.unpriced { q.filter(Column::Id.in_subquery(unpriced)) } else { q };
+        paged!(q, Column::Id, page)
+    })
+    .await
 }
 
 pub async fn unpriced_of(
@@ -234,8 +227,17 @@ pub async fn unpriced_of(
     Ok(by_id)
 }
 
-pub async fn unpriced_count(tx: &TenantTx, contract: ContractId) -> Result<u64, DbErr> {
-    tx.count::<unpriced::Entity>(|q| q.filter(unpriced::Column::ContractId.eq(contract))).await
+/// Facts from before an instant that a contract covers and could not count.
+pub async fn unpriced_count(tx: &TenantTx, contract: ContractId, before: Timestamp) -> Result<u64, DbErr> {
+    #[derive(FromQueryResult)]
+    struct Count {
+        facts: i64,
+    }
+    let sql = "SELECT count(*) AS facts FROM unpriced JOIN transactions \
+               ON transactions.tenant_id = unpriced.tenant_id AND transactions.id = unpriced.transaction_id \
+               WHERE unpriced.tenant_id = ? AND unpriced.contract_id = ? AND transactions.occurred_at < ?";
+    let rows = tx.bulk_query::<Count>(sql, vec![contract.into(), before.into()]).await?;
+    Ok(rows.first().and_then(|row| u64::try_from(row.facts).ok()).unwrap_or_default())
 }
 
 /// A fact as it reads back, and the hash that it was recorded with.

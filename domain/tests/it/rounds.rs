@@ -171,6 +171,19 @@ async fn what_lacks_its_settlement_time_or_round_is_listed_and_blocks_the_close(
 }
 
 #[tokio::test]
+async fn what_cannot_be_counted_blocks_its_own_period_and_later_ones_only() {
+    let world = World::new().await;
+    let contract = world.contract("share", json!({ "attribution": "SETTLED" })).await;
+    let settled = |id: &str, when: &str| Draft { settled_at: Some(at(when)), ..stake(id, "1", "01-10") };
+    world.recorded(&[settled("a", "2024-01-10T00:00:00Z"), stake("late", "1", "02-10")]).await;
+    assert_eq!(world.unpriced().await, ["late NO_SETTLED_TIME"]);
+    world.close_next(contract).await;
+    let february = world.settlements(contract).await[1].id;
+    let blockers = world.admin.blockers(february).await.unwrap();
+    assert_eq!(blockers.iter().map(|blocker| blocker.code()).collect::<Vec<_>>(), ["UNPRICED_TRANSACTIONS"]);
+}
+
+#[tokio::test]
 async fn settlement_time_decides_the_period() {
     let world = World::new().await;
     let contract = world.contract("share", json!({ "attribution": "SETTLED" })).await;
