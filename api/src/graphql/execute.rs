@@ -7,6 +7,7 @@ use domain::Domain;
 use serde_json::{Map, Value as Json};
 
 use super::errors::{Failure, give_codes, refusal};
+use super::order::in_order;
 use super::{Schema, Session, loaders};
 
 /// Brackets within brackets. The library's parser recurses with them, and a few thousand end the process.
@@ -50,8 +51,14 @@ pub async fn execute(schema: &Schema, domain: &Domain, session: Session, mut req
     if let Session::Caller(scoped) = &session {
         request = request.data(loaders::new((**scoped).clone()));
     }
+    let document = request.parsed_query().ok().cloned();
+    let operation = request.operation_name.clone();
     let request = request.data(session).data(domain.clone());
-    body(schema.execute(request).await)
+    let mut response = schema.execute(request).await;
+    if let Some(document) = document {
+        response.data = in_order(response.data, &document, operation.as_deref());
+    }
+    body(response)
 }
 
 /// The response to a request that was not run.

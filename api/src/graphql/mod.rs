@@ -27,6 +27,7 @@ pub mod loaders;
 pub mod mappings;
 pub mod money;
 pub mod node;
+mod order;
 pub mod page;
 pub mod partners;
 pub mod previews;

@@ -32,6 +32,21 @@ pub enum Reach<C> {
     Hidden,
 }
 
+/// A transaction of one tenant, and the only thing that runs a query for it.
+///
+/// It is no connection: what has not come through its methods, which add the tenant, does not compile.
+///
+/// ```compile_fail,E0277
+/// async fn forgets_the_tenant<E: domain::db::TenantOwned>(tx: &domain::db::TenantTx) {
+///     E::find().all(tx).await.ok();
+/// }
+/// ```
+///
+/// ```
+/// async fn has_the_tenant<E: domain::db::TenantOwned>(tx: &domain::db::TenantTx) {
+///     tx.all::<E>(|select| select).await.ok();
+/// }
+/// ```
 pub struct TenantTx {
     tx: DatabaseTransaction,
     tenant: TenantId,
