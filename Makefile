@@ -1,5 +1,5 @@
 # Everything a person or a machine does with this repository. It needs a Rust toolchain (1.95 or newer, with a C
-# compiler, as `rustc` itself does), make and Node; the crates come from cargo's registry on the first run.
+# compiler, as `rustc` itself does) and make; the crates come from cargo's registry on the first run.
 
 CARGO ?= cargo
 # Colours and progress bars are for people.

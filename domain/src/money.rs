@@ -6,8 +6,6 @@
 //! rounding is visible in the types.
 
 use std::fmt;
-use std::iter::Sum;
-use std::str::FromStr;
 
 use sea_orm::DeriveValueType;
 use serde::{Deserialize, Serialize};
@@ -63,7 +61,7 @@ macro_rules! checked {
 
             /// A checked sum, wide while adding: only the result must fit.
             pub fn sum(parts: impl IntoIterator<Item = Self>) -> Result<Self, MoneyError> {
-                Self::narrow(i128::sum(parts.into_iter().map(|part| i128::from(part.0))))
+                Self::narrow(parts.into_iter().map(|part| i128::from(part.0)).sum())
             }
 
             pub fn narrow(wide: i128) -> Result<Self, MoneyError> {
@@ -183,13 +181,6 @@ impl fmt::Display for Rate {
     }
 }
 
-impl FromStr for Rate {
-    type Err = MoneyError;
-    fn from_str(text: &str) -> Result<Self, MoneyError> {
-        Self::parse(text)
-    }
-}
-
 impl Serialize for Rate {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -215,12 +206,6 @@ impl Share {
     pub fn round(self, asset: &Asset, rounding: Rounding) -> Result<Minor, MoneyError> {
         let per_percent = 100 * 10_i128.pow(RATE_DECIMALS.into());
         Minor::narrow(rounding.divide(self.0, per_percent * i128::from(asset.units_per_minor())))
-    }
-}
-
-impl Sum for Share {
-    fn sum<I: Iterator<Item = Self>>(shares: I) -> Self {
-        Self(shares.map(|share| share.0).sum())
     }
 }
 

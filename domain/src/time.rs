@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeZone, Utc};
+use chrono::{DateTime, NaiveDateTime, TimeZone, Utc};
 use chrono_tz::Tz;
 use sea_orm::DeriveValueType;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -49,10 +49,6 @@ impl Timestamp {
                 Self::from_utc(utc.and_utc())
             }
         }
-    }
-
-    pub fn at_midnight_utc(day: NaiveDate) -> Self {
-        Self::from_utc(day.and_time(chrono::NaiveTime::MIN).and_utc())
     }
 
     pub fn in_range(self) -> bool {

@@ -161,14 +161,34 @@ pub struct CreateAssetPayload {
     user_errors: Vec<UserError>,
 }
 
+/// What a product is said to be, when it is new and when it changes.
 #[derive(InputObject)]
-pub struct CreateProductInput {
-    code: String,
+pub struct ProductFactsInput {
     name: String,
     category: Option<String>,
     studio: Option<String>,
     theoretical_rtp: Option<Decimal>,
     volatility: Option<Decimal>,
+}
+
+impl ProductFactsInput {
+    fn valid_from(self, valid_from: Option<DateTime>) -> catalogue::ProductFacts {
+        catalogue::ProductFacts {
+            name: self.name,
+            category: self.category,
+            studio: self.studio,
+            theoretical_rtp: self.theoretical_rtp.map(|decimal| decimal.0),
+            volatility: self.volatility.map(|decimal| decimal.0),
+            valid_from: valid_from.map(|time| time.0),
+        }
+    }
+}
+
+#[derive(InputObject)]
+pub struct CreateProductInput {
+    code: String,
+    #[graphql(flatten)]
+    facts: ProductFactsInput,
 }
 
 #[derive(SimpleObject)]
@@ -182,11 +202,8 @@ pub struct ChangeProductInput {
     product_id: ID,
     /// Now when absent. A time in the past counts what is recorded since then anew.
     valid_from: Option<DateTime>,
-    name: String,
-    category: Option<String>,
-    studio: Option<String>,
-    theoretical_rtp: Option<Decimal>,
-    volatility: Option<Decimal>,
+    #[graphql(flatten)]
+    facts: ProductFactsInput,
 }
 
 #[derive(SimpleObject)]
@@ -236,14 +253,7 @@ impl CatalogueMutation {
         ctx: &Context<'_>,
         input: CreateProductInput,
     ) -> Result<CreateProductPayload, Failure> {
-        let facts = catalogue::ProductFacts {
-            name: input.name,
-            category: input.category,
-            studio: input.studio,
-            theoretical_rtp: input.theoretical_rtp.map(|decimal| decimal.0),
-            volatility: input.volatility.map(|decimal| decimal.0),
-            valid_from: None,
-        };
+        let facts = input.facts.valid_from(None);
         let created = scoped(ctx)?.create_product(&input.code, facts).await;
         let (product, user_errors) = outcome(created.map(Product::from).map_err(Failure::from))?;
         Ok(CreateProductPayload { product, user_errors })
@@ -255,14 +265,7 @@ impl CatalogueMutation {
         ctx: &Context<'_>,
         input: ChangeProductInput,
     ) -> Result<ChangeProductPayload, Failure> {
-        let facts = catalogue::ProductFacts {
-            name: input.name,
-            category: input.category,
-            studio: input.studio,
-            theoretical_rtp: input.theoretical_rtp.map(|decimal| decimal.0),
-            volatility: input.volatility.map(|decimal| decimal.0),
-            valid_from: input.valid_from.map(|time| time.0),
-        };
+        let facts = input.facts.valid_from(input.valid_from);
         let changed = scoped(ctx)?.change_product(id(&input.product_id, ProductId::parse), facts).await;
         let (product, user_errors) = outcome(changed.map(Product::from).map_err(Failure::from))?;
         Ok(ChangeProductPayload { product, user_errors })

@@ -154,11 +154,6 @@ impl Book {
         self.products.contains_key(code)
     }
 
-    /// The codes of all products, in no particular order.
-    pub fn products(&self) -> impl Iterator<Item = &str> {
-        self.products.keys().map(String::as_str)
-    }
-
     /// Whether a transaction is recorded only and feeds nothing: it says so itself, or its player was a test player
     /// when it occurred. [`super::pricing::Pricer::price`] leaves this question to its caller.
     pub fn is_test(&self, fact: &Fact) -> bool {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::period::Period;
 use crate::ids::{ContractId, PartnerId};
-use crate::money::{MoneyError, Units};
+use crate::money::Units;
 use crate::transactions::transaction::{Affects, Kind};
 
 /// The sums that a settlement keeps: one for each kind of transaction, and for adjustments one for each base that
@@ -125,13 +125,6 @@ pub struct Feed {
     pub kind: AccrualKind,
     pub amount: Units,
     pub units: i64,
-}
-
-impl Feed {
-    /// What undoes it.
-    pub fn negated(&self) -> Result<Self, MoneyError> {
-        Ok(Self { amount: self.amount.checked_neg()?, units: -self.units, ..self.clone() })
-    }
 }
 
 #[cfg(test)]

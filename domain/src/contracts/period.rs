@@ -199,7 +199,10 @@ mod tests {
 
     /// Any instant of the years that facts may have, or one close to a change of the clocks that zones really made.
     fn instants() -> impl Strategy<Value = Timestamp> {
-        let year = |year| NaiveDate::from_ymd_opt(year, 1, 1).map(Timestamp::at_midnight_utc).expect("a year").0;
+        let year = |year| {
+            let first = NaiveDate::from_ymd_opt(year, 1, 1).expect("a year");
+            Timestamp::from_utc(first.and_time(chrono::NaiveTime::MIN).and_utc()).0
+        };
         let anywhere = year(FIRST_YEAR)..year(LAST_YEAR + 1);
         let changes: Vec<i64> = [
             "2011-12-30T10:00:00Z",

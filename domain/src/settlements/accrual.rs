@@ -62,3 +62,29 @@ impl Deltas {
         all
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::money::Units;
+
+    #[test]
+    fn a_rollback_takes_out_what_its_fact_put_in_and_is_a_fact_itself() {
+        let feed = Feed {
+            contract: ContractId::NONE,
+            partner: PartnerId::NONE,
+            version: 1,
+            period: Period { start: Timestamp(0), end: Timestamp(1) },
+            class: "rest".into(),
+            kind: AccrualKind::Stake,
+            amount: Units(5),
+            units: 1,
+        };
+        let mut deltas = Deltas::default();
+        deltas.add(feed.clone(), false, "EUR");
+        deltas.add(Feed { amount: Units(2), ..feed.clone() }, false, "EUR");
+        deltas.add(feed, true, "EUR");
+        let sums: Vec<_> = deltas.sorted().iter().map(|(_, sum)| (sum.amount, sum.units, sum.transactions)).collect();
+        assert_eq!(sums, [(2, 1, 3)]);
+    }
+}
