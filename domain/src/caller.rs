@@ -5,6 +5,7 @@ use std::future::Future;
 use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::Domain;
 use crate::db::TenantTx;
@@ -65,7 +66,7 @@ impl Permission {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Actor {
     Member {
         id: MemberId,
@@ -81,7 +82,7 @@ pub enum Actor {
 }
 
 /// A verified caller of one tenant.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Caller {
     tenant: TenantId,
     actor: Actor,
@@ -107,6 +108,24 @@ impl Caller {
             Actor::Member { partner, .. } => partner,
             Actor::ApiKey { .. } | Actor::Operator => None,
         }
+    }
+
+    /// The member or API key itself; nobody for the operator.
+    pub fn actor_id(&self) -> Uuid {
+        match self.actor {
+            Actor::Member { id, .. } => id.0,
+            Actor::ApiKey { id, .. } => id.0,
+            Actor::Operator => Uuid::nil(),
+        }
+    }
+
+    /// The same rights without the person: what members of one tenant, role and partner see alike, and may share.
+    pub fn audience(&self) -> Self {
+        let actor = match self.actor {
+            Actor::Member { role, partner, .. } => Actor::Member { id: MemberId::NONE, role, partner },
+            ref other => other.clone(),
+        };
+        Self { tenant: self.tenant, actor }
     }
 
     pub fn member(&self) -> Option<MemberId> {

@@ -11,6 +11,7 @@ use crate::caller::{Caller, Scoped};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Fault, Result};
+use crate::events::Bus;
 use crate::secrets::MasterKey;
 use crate::tenants::Access;
 use crate::transactions::Lanes;
@@ -27,13 +28,14 @@ struct Inner {
     master_key: MasterKey,
     lanes: Lanes,
     access: Access,
+    bus: Bus,
     tracker: TaskTracker,
 }
 
 impl Domain {
     pub fn new(db: Db, clock: Clock, master_key: MasterKey) -> Self {
-        let (lanes, access) = (Lanes::default(), Access::default());
-        Self(Arc::new(Inner { db, clock, master_key, lanes, access, tracker: TaskTracker::new() }))
+        let (lanes, access, bus) = (Lanes::default(), Access::default(), Bus::default());
+        Self(Arc::new(Inner { db, clock, master_key, lanes, access, bus, tracker: TaskTracker::new() }))
     }
 
     pub fn for_caller(&self, caller: Caller) -> Scoped {
@@ -51,6 +53,7 @@ impl Domain {
 
     /// Waits for every change that has begun, then lets go of the database.
     pub async fn shut_down(&self) {
+        self.0.bus.stop();
         self.0.tracker.close();
         self.0.tracker.wait().await;
         self.0.db.close().await;
@@ -86,6 +89,10 @@ impl Domain {
 
     pub(crate) fn lanes(&self) -> &Lanes {
         &self.0.lanes
+    }
+
+    pub(crate) fn bus(&self) -> &Bus {
+        &self.0.bus
     }
 
     pub(crate) fn tracker(&self) -> &TaskTracker {

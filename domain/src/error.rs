@@ -151,6 +151,8 @@ codes! {
     Unavailable = "UNAVAILABLE";
     /// The external id is known with another content.
     Conflict = "CONFLICT";
+    /// What happened after the cursor is no longer kept.
+    CursorExpired = "CURSOR_EXPIRED";
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ pub mod clock;
 pub mod contracts;
 pub mod db;
 pub mod error;
+pub mod events;
 mod expression;
 pub mod ids;
 pub mod imports;

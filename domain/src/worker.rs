@@ -8,6 +8,8 @@ use crate::ids::TenantId;
 
 /// How often the ledger may be trued up. Entries grow with time, not with transactions.
 const TRUE_UP_EVERY: Duration = Duration::from_secs(1);
+/// How often what is kept for a time only is looked through.
+const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
 
 impl Domain {
     /// Works until `stop`, and then ends what it has begun: a read that is dropped half way keeps its connection past
@@ -20,13 +22,29 @@ impl Domain {
         }
         let mut tick = tokio::time::interval(TRUE_UP_EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut prune = tokio::time::interval(PRUNE_EVERY);
+        prune.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         tokio::pin!(stop);
         loop {
             tokio::select! {
                 () = &mut stop => return,
-                _ = tick.tick() => {}
+                _ = tick.tick() => self.true_up_tenants(self.lanes().take_touched()).await,
+                _ = prune.tick() => self.prune().await,
             }
-            self.true_up_tenants(self.lanes().take_touched()).await;
+        }
+    }
+
+    /// Forgets what is kept for a time only, when that time is over.
+    pub async fn prune(&self) {
+        let tenants = match self.tenants().await {
+            Ok(tenants) => tenants,
+            Err(error) => return tracing::error!(%error, "the tenants could not be read"),
+        };
+        for tenant in tenants {
+            let scoped = self.for_caller(Caller::verified(tenant.id, Actor::Operator));
+            if let Err(error) = scoped.prune_events().await {
+                tracing::error!(tenant = %tenant.id, %error, "old events could not be pruned");
+            }
         }
     }
 

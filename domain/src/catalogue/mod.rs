@@ -10,6 +10,7 @@ use crate::caller::{Permission, Scoped};
 use crate::contracts as pricing;
 use crate::db::TenantTx;
 use crate::error::{Code, Error, Fault, Problem, Result};
+use crate::events;
 use crate::ids::ProductId;
 use crate::money::{Asset, MAX_ACCOUNTING_EXPONENT};
 use crate::page::{Page, PageRequest};
@@ -143,7 +144,7 @@ impl Scoped {
             store::put_product_version(&tx, version).await?;
             tx.bump_epoch().await?;
             settlements::reprice_in(&writer, &tx, None).await?;
-            tx.commit().await?;
+            events::commit(&writer, tx).await?;
             Ok(product)
         })
         .await
@@ -188,7 +189,7 @@ impl Scoped {
             store::put_player_version(&tx, version.clone()).await?;
             tx.bump_epoch().await?;
             settlements::reprice_in(&writer, &tx, None).await?;
-            tx.commit().await?;
+            events::commit(&writer, tx).await?;
             Ok(version)
         })
         .await

@@ -23,7 +23,7 @@ use crate::ids::{ContractId, MemberId, PartnerId};
 use crate::page::{Page, PageRequest};
 use crate::partners::text;
 use crate::time::Timestamp;
-use crate::{catalogue, partners, settlements, sources};
+use crate::{catalogue, events, partners, settlements, sources};
 
 pub use book::{Book, PlayerVersion, ProductVersion};
 use contract::{ActiveVersion, Terms};
@@ -165,7 +165,7 @@ impl Scoped {
             store::change_version(&tx, id, version, store::activated(now, member)).await?;
             tx.bump_epoch().await?;
             settlements::reprice_in(&writer, &tx, Some(id)).await?;
-            tx.commit().await?;
+            events::commit(&writer, tx).await?;
             (draft.state, draft.activated_at, draft.activated_by) = (VersionState::Active, Some(now), member);
             Ok(draft)
         })

@@ -1,11 +1,15 @@
 //! A transaction that belongs to one tenant.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, DeleteMany, EntityTrait,
     FromQueryResult, IntoActiveModel, PaginatorTrait, QueryFilter, Select, UpdateMany,
 };
 
+use crate::events::event::News;
 use crate::ids::{PartnerId, TenantId};
 
 /// An entity whose rows belong to tenants. Every entity of the core implements it; those of the installation
@@ -51,15 +55,25 @@ pub struct TenantTx {
     tx: DatabaseTransaction,
     tenant: TenantId,
     partner: Option<PartnerId>,
+    announced: Mutex<BTreeSet<News>>,
 }
 
 impl TenantTx {
     pub(super) fn new(tx: DatabaseTransaction, tenant: TenantId, partner: Option<PartnerId>) -> Self {
-        Self { tx, tenant, partner }
+        Self { tx, tenant, partner, announced: Mutex::default() }
     }
 
     pub fn tenant(&self) -> TenantId {
         self.tenant
+    }
+
+    /// Keeps news for the end of the change, which gives them their places. The same news twice are told once.
+    pub(crate) fn announce(&self, news: News) {
+        self.announced.lock().unwrap_or_else(PoisonError::into_inner).insert(news);
+    }
+
+    pub(crate) fn announced(&self) -> Vec<News> {
+        self.announced.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
     }
 
     pub async fn commit(self) -> Result<(), DbErr> {

@@ -6,6 +6,7 @@ use crate::clock::Clock;
 use crate::contracts::Period;
 use crate::db::TenantTx;
 use crate::error::{Code, Problem, Result};
+use crate::events;
 use crate::ids::{ContractId, PartnerId, SettlementId};
 use crate::money::Units;
 use crate::time::Timestamp;
@@ -23,12 +24,27 @@ pub(crate) async fn accrue_in(tx: &TenantTx, clock: &Clock, deltas: Deltas) -> R
     }
     let deltas = deltas.sorted();
     let settlements = places(tx, clock, &deltas).await?;
-    let rows = deltas.into_iter().map(|(key, delta)| {
+    let rows = deltas.iter().map(|(key, delta)| {
         let settlement = &settlements[&(key.contract, delta.currency.clone(), key.period_start)];
-        row(tx, settlement, &key, &delta)
+        row(tx, settlement, key, delta)
     });
     store::add_accruals(tx, rows.collect::<Result<_>>()?).await?;
+    announce(tx, &settlements, &deltas);
     Ok(())
+}
+
+/// What is counted in one period moves, through what is carried and corrected, every open settlement from there on.
+fn announce(tx: &TenantTx, settlements: &BTreeMap<Place, Settlement>, deltas: &[(DeltaKey, Delta)]) {
+    let mut since: BTreeMap<(ContractId, &str), Timestamp> = BTreeMap::new();
+    for (key, delta) in deltas {
+        let first = since.entry((key.contract, &delta.currency)).or_insert(key.period_start);
+        *first = key.period_start.min(*first);
+    }
+    let moved = |row: &&Settlement| {
+        let first = since.get(&(row.contract_id, row.currency.as_str()));
+        row.is_open() && first.is_some_and(|first| *first <= row.period_start)
+    };
+    events::announce_settlements(tx, settlements.values().filter(moved));
 }
 
 /// The settlements of these deltas, opened where they are new.
@@ -172,5 +188,6 @@ pub(super) async fn replace_in(tx: &TenantTx, clock: &Clock, deltas: Deltas, onl
     let counts = |row: &store::accrual::Model| (row.amount, row.units, row.transactions) != (Units::ZERO, 0, 0);
     let rows = sums.into_iter().filter(|(key, row)| counts(row) || late.contains(key)).map(|(_, row)| row);
     store::add_accruals(tx, rows.collect()).await?;
+    events::announce_settlements(tx, settlements.values().filter(|row| row.is_open()));
     Ok(())
 }

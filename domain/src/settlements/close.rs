@@ -10,7 +10,7 @@ use crate::error::{Code, Error, Fault, Problem, Result};
 use crate::ids::{SettlementId, SourceId};
 use crate::ledger::{self, posting::Closing};
 use crate::time::MICROS_PER_DAY;
-use crate::{contracts, imports, sources, transactions};
+use crate::{contracts, events, imports, sources, transactions};
 
 use super::accrue::{Opening, open_in};
 use super::blockers::{Blocker, NamedSource, Situation, blockers};
@@ -34,7 +34,10 @@ impl Scoped {
             let mut statements = statements_in(&tx, std::slice::from_ref(&settlement)).await?;
             let statement = statements.remove(&id).ok_or_else(|| Fault::Internal(format!("{id} has no statement")))?;
             let closed = close_in(&writer, &tx, settlement, &statement, &versions).await?;
-            tx.commit().await?;
+            let chain = store::of_contracts(&tx, &[closed.contract_id]).await?;
+            let touched = |row: &&Settlement| row.currency == closed.currency && (row.is_open() || row.id == closed.id);
+            events::announce_settlements(&tx, chain.iter().filter(touched));
+            events::commit(&writer, tx).await?;
             Ok(closed)
         })
         .await

@@ -39,6 +39,12 @@ pub struct Model {
 
 tenant_owned!(Reach::Partner(Column::PartnerId));
 
+impl Model {
+    pub fn is_open(&self) -> bool {
+        self.state == super::State::Open.as_str()
+    }
+}
+
 pub mod accrual {
     use super::*;
 

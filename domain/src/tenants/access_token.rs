@@ -89,8 +89,8 @@ impl Keyring {
         Ok((Secret::new(token), Timestamp(expires * MICROS_PER_SECOND)))
     }
 
-    /// The session of a token that one of our keys signed and that is valid now.
-    pub(super) fn verify(&self, token: &str, now: Timestamp) -> Option<Session> {
+    /// The session of a token that one of our keys signed and that is valid now, and when it expires.
+    pub(super) fn verify(&self, token: &str, now: Timestamp) -> Option<(Session, Timestamp)> {
         let kid = jsonwebtoken::decode_header(token).ok()?.kid?;
         let key = self.0.iter().find(|key| key.id == kid)?;
         let claims = jsonwebtoken::decode::<Claims>(token, &key.verifies, &validation()).ok()?.claims;
@@ -98,11 +98,12 @@ impl Keyring {
         if claims.nbf > now + LEEWAY_SECONDS || claims.exp <= now - LEEWAY_SECONDS {
             return None;
         }
-        Some(Session {
+        let session = Session {
             tenant: TenantId::parse(&claims.tenant)?,
             member: MemberId::parse(&claims.sub)?,
             family: FamilyId::parse(&claims.session)?,
-        })
+        };
+        Some((session, Timestamp(claims.exp.saturating_mul(MICROS_PER_SECOND))))
     }
 }
 
@@ -153,7 +154,7 @@ mod tests {
         let old = key("old");
         let token = signed(&old, Some("old"), &claims());
         let ring = Keyring::new(vec![key("new"), old]);
-        assert_eq!(ring.verify(&token, NOW), Some(session()));
+        assert_eq!(ring.verify(&token, NOW), Some((session(), NOW.plus(600 * MICROS_PER_SECOND))));
         let (fresh, expires) = ring.sign(session(), NOW).unwrap();
         assert_eq!(expires, NOW.plus(600 * MICROS_PER_SECOND));
         assert_eq!(jsonwebtoken::decode_header(fresh.expose()).unwrap().kid.as_deref(), Some("new"));
@@ -165,8 +166,11 @@ mod tests {
     #[test]
     fn issuer_audience_algorithm_key_and_every_claim_are_required() {
         let (key, other) = (key("k"), key("k"));
-        let accepts =
-            |token: &str| Keyring::new(vec![SigningKey { id: "k".to_owned(), ..clone(&key) }]).verify(token, NOW);
+        let accepts = |token: &str| {
+            Keyring::new(vec![SigningKey { id: "k".to_owned(), ..clone(&key) }])
+                .verify(token, NOW)
+                .map(|(session, _)| session)
+        };
         assert_eq!(accepts(&signed(&key, Some("k"), &claims())), Some(session()));
         for (claim, wrong) in [("iss", json!("other")), ("aud", json!("other")), ("aud", json!(["saldo-api"]))] {
             let mut bent = claims();

@@ -4,6 +4,7 @@ use super::tokens::{Token, TokenKind};
 use super::{member, refused, store};
 use crate::caller::{Permission, Scoped};
 use crate::error::{Code, Error, Problem, Result};
+use crate::events::{self, event::News};
 use crate::ids::{ApiKeyId, SourceId};
 use crate::page::{Page, PageRequest};
 use crate::secrets::Secret;
@@ -62,8 +63,9 @@ impl Scoped {
                 let now = writer.clock().now();
                 row.revoked_at = Some(now);
                 store::revoke_api_key(&tx, id, now).await?;
+                tx.announce(News::access(id.0));
             }
-            tx.commit().await?;
+            events::commit(&writer, tx).await?;
             Ok(row.into())
         })
         .await

@@ -9,6 +9,7 @@ use crate::Domain;
 use crate::caller::{Permission, Role, Scoped};
 use crate::db::TenantTx;
 use crate::error::{Code, Error, Problem, Result};
+use crate::events::{self, event::News};
 use crate::ids::{MemberId, OneTimeTokenId, PartnerId};
 use crate::page::{Page, PageRequest};
 use crate::secrets::Secret;
@@ -142,7 +143,8 @@ impl Scoped {
                 store::revoke_sessions(&tx, id, now).await?;
                 store::spend_one_time_tokens(&tx, id, now).await?;
             }
-            tx.commit().await?;
+            tx.announce(News::access(id.0));
+            events::commit(&writer, tx).await?;
             Ok(after)
         })
         .await
@@ -171,7 +173,8 @@ impl Domain {
             store::update_member(&tx, &row).await?;
             store::spend_one_time_tokens(&tx, row.id, now).await?;
             store::revoke_sessions(&tx, row.id, now).await?;
-            tx.commit().await?;
+            tx.announce(News::access(row.id.0));
+            events::commit(&domain, tx).await?;
             Ok(row.try_into()?)
         })
         .await

@@ -32,7 +32,7 @@ use crate::time::Timestamp;
 pub use self::api_keys::{ApiKey, CreatedApiKey};
 pub use self::member::{Member, MemberState};
 pub use self::members::{Invitation, OneTimeToken};
-pub use self::sessions::SignedIn;
+pub use self::sessions::{Admission, SignedIn};
 
 /// What signing in keeps in memory.
 #[derive(Default)]

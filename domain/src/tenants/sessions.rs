@@ -7,6 +7,7 @@ use crate::Domain;
 use crate::caller::{Actor, Caller};
 use crate::db::TenantTx;
 use crate::error::{Code, Error, Problem, Result};
+use crate::events::{self, event::News};
 use crate::ids::{FamilyId, MemberId, RefreshTokenId};
 use crate::secrets::{self, Secret};
 use crate::time::{MICROS_PER_DAY, Timestamp};
@@ -22,6 +23,14 @@ pub struct SignedIn {
     pub expires_at: Timestamp,
     /// Good for one refresh; using it again ends the session.
     pub refresh_token: Secret,
+}
+
+/// Who a bearer token belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admission {
+    pub caller: Caller,
+    /// When an access token expires; an API key does not.
+    pub expires_at: Option<Timestamp>,
 }
 
 impl Domain {
@@ -65,7 +74,8 @@ impl Domain {
             if row.rotated_at.is_some() {
                 tracing::warn!(tenant = %token.tenant, member = %row.member_id, "a used refresh token came back; its session ends");
                 store::revoke_family(&tx, row.family_id, now).await?;
-                tx.commit().await?;
+                tx.announce(News::access(row.member_id.0));
+                events::commit(&domain, tx).await?;
                 return Err(expired_session());
             }
             let disabled = store::member_by_id(&tx, row.member_id).await?.is_none_or(|row| row.disabled_at.is_some());
@@ -89,22 +99,29 @@ impl Domain {
             let row = store::refresh_token(&tx, token.id()).await?.filter(|row| token.matches(&row.secret_hash));
             if let Some(row) = row {
                 store::revoke_family(&tx, row.family_id, domain.clock().now()).await?;
+                tx.announce(News::access(row.member_id.0));
             }
-            Ok(tx.commit().await?)
+            events::commit(&domain, tx).await
         })
         .await
     }
 
-    /// Who presents this access token or API key. Role, partner and whether the session stands are read from the
-    /// database each time, so that a change takes effect at once.
+    /// Who presents this access token or API key.
     pub async fn authenticate(&self, bearer: &str) -> Result<Caller> {
+        Ok(self.admit(bearer).await?.caller)
+    }
+
+    /// Who presents this access token or API key, and until when. Role, partner and whether the session stands are
+    /// read from the database each time, so that a change takes effect at once.
+    pub async fn admit(&self, bearer: &str) -> Result<Admission> {
         if let Some(token) = Token::parse(TokenKind::ApiKey, bearer) {
             let tx = self.read_as_installation(token.tenant).await?;
             let key = store::api_key(&tx, token.id()).await?.filter(|key| token.matches(&key.secret_hash));
             let key = key.filter(|key| key.revoked_at.is_none()).ok_or_else(bad_bearer)?;
-            return Ok(Caller::verified(token.tenant, Actor::ApiKey { id: key.id, source: key.source_id }));
+            let caller = Caller::verified(token.tenant, Actor::ApiKey { id: key.id, source: key.source_id });
+            return Ok(Admission { caller, expires_at: None });
         }
-        let session = self.keyring().await?.verify(bearer, self.clock().now()).ok_or_else(bad_bearer)?;
+        let (session, expires_at) = self.keyring().await?.verify(bearer, self.clock().now()).ok_or_else(bad_bearer)?;
         let tx = self.read_as_installation(session.tenant).await?;
         let row = store::member_by_id(&tx, session.member).await?.filter(|row| row.disabled_at.is_none());
         let member = member::Member::try_from(row.ok_or_else(bad_bearer)?)?;
@@ -112,7 +129,7 @@ impl Domain {
             return Err(bad_bearer());
         }
         let actor = Actor::Member { id: member.id, role: member.role, partner: member.partner };
-        Ok(Caller::verified(session.tenant, actor))
+        Ok(Admission { caller: Caller::verified(session.tenant, actor), expires_at: Some(expires_at) })
     }
 
     /// Loads the keys that sign access tokens, making the first one where there is none. Callers need not: it happens

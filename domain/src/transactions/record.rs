@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::db::TenantTx;
 use crate::error::{Code, Error, Fault, Problem, Result};
 use crate::ids::{BlockId, ConflictId, QuarantineId, TransactionId};
-use crate::{catalogue, contracts, imports, settlements, sources};
+use crate::{catalogue, contracts, events, imports, settlements, sources};
 
 use super::batch::{Decision, Ids, Prepared};
 use super::context::Context;
@@ -131,7 +131,7 @@ async fn run(scoped: &Scoped, submissions: Vec<Submission>, keep: bool) -> Resul
             .await?;
             write(&writer, &tx, &context, &mut decision, &submissions).await?;
             if keep {
-                tx.commit().await?;
+                events::commit(&writer, tx).await?;
                 writer.lanes().touch(writer.tenant());
             } else {
                 tx.rollback().await?;

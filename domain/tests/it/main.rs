@@ -5,6 +5,7 @@ mod calendars;
 mod contracts;
 mod crash;
 mod damage;
+mod events;
 mod facts;
 mod gathering;
 mod late;

@@ -16,6 +16,7 @@ const IMPURE: &[&str] = &[
     "clock.rs",
     "db/",
     "domain.rs",
+    "events/follow.rs",
     "secrets.rs",
     "worker.rs",
     // Services.
