@@ -151,6 +151,8 @@ codes! {
     Unavailable = "UNAVAILABLE";
     /// The external id is known with another content.
     Conflict = "CONFLICT";
+    /// Too many tries, or more work than the budget has; later it will do.
+    RateLimited = "RATE_LIMITED";
 }
 
 #[cfg(test)]
