@@ -5,6 +5,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::app::Settings;
+use crate::http::cors::Origins;
+use crate::rates::{self, Budget};
+
 const DATABASE_URL: &str = "sqlite://var/saldo.db";
 const LISTEN: &str = "127.0.0.1:8080";
 /// Saldo's own events, and of its libraries only what is wrong.
@@ -20,6 +24,10 @@ pub struct Config {
     pub master_key_file: PathBuf,
     /// `SALDO_LOG`, `log`: a filter like `info,domain=debug`.
     pub log: String,
+    /// `SALDO_RATE_CALLER`, `SALDO_RATE_TENANT`, `SALDO_RATE_SIGN_IN`: budgets like `600/60`.
+    /// `SALDO_ALLOWED_QUERIES`: a file. `SALDO_ALLOWED_ORIGINS`: origins with commas. `SALDO_ADDRESS_HEADER`: a
+    /// header's name. In the file, the same in lower case without `SALDO_`.
+    pub requests: Settings,
 }
 
 #[derive(Default, Deserialize)]
@@ -29,6 +37,12 @@ struct File {
     listen: Option<String>,
     master_key_file: Option<String>,
     log: Option<String>,
+    rate_caller: Option<String>,
+    rate_tenant: Option<String>,
+    rate_sign_in: Option<String>,
+    allowed_queries: Option<String>,
+    allowed_origins: Option<String>,
+    address_header: Option<String>,
 }
 
 impl Config {
@@ -46,8 +60,27 @@ impl Config {
         let key = setting("SALDO_MASTER_KEY_FILE", file.master_key_file);
         let master_key_file = key.map_or_else(beside, PathBuf::from);
         let log = setting("SALDO_LOG", file.log).unwrap_or_else(|| LOG.to_owned());
-        Ok(Self { database_url, listen, master_key_file, log })
+        let budget = |name, in_file, default| match setting(name, in_file) {
+            None => Ok(default),
+            Some(text) => read_budget(name, &text),
+        };
+        let default = rates::Settings::default();
+        let rates = rates::Settings {
+            caller: budget("SALDO_RATE_CALLER", file.rate_caller, default.caller)?,
+            tenant: budget("SALDO_RATE_TENANT", file.rate_tenant, default.tenant)?,
+            sign_in: budget("SALDO_RATE_SIGN_IN", file.rate_sign_in, default.sign_in)?,
+        };
+        let origins = setting("SALDO_ALLOWED_ORIGINS", file.allowed_origins).unwrap_or_default();
+        let allowed_origins = Origins::parse(&origins).map_err(|error| format!("SALDO_ALLOWED_ORIGINS: {error}"))?;
+        let allowed_queries = setting("SALDO_ALLOWED_QUERIES", file.allowed_queries).map(PathBuf::from);
+        let address_header = setting("SALDO_ADDRESS_HEADER", file.address_header);
+        let requests = Settings { rates, allowed_queries, allowed_origins, address_header };
+        Ok(Self { database_url, listen, master_key_file, log, requests })
     }
+}
+
+fn read_budget(name: &str, text: &str) -> Result<Budget, String> {
+    text.parse().map_err(|()| format!("{name}: '{text}' is no budget like 600/60 (points/seconds)"))
 }
 
 fn read(path: &Path) -> Result<File, String> {
@@ -83,5 +116,20 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         assert!(Config::load(Some(&path), nothing).is_err());
         assert!(Config::load(None, |_| Some("8080".to_owned())).unwrap_err().starts_with("SALDO_LISTEN"));
+    }
+
+    #[test]
+    fn what_concerns_requests_is_checked_when_it_is_read() {
+        let one = |name: &'static str, value: &'static str| {
+            Config::load(None, move |asked| (asked == name).then(|| value.to_owned())).map(|config| config.requests)
+        };
+        assert_eq!(one("", ""), Ok(Settings::default()));
+        let rates = one("SALDO_RATE_SIGN_IN", "3/60").unwrap().rates;
+        assert_eq!((rates.sign_in.points.get(), rates.sign_in.seconds.get()), (3, 60));
+        assert_eq!(rates.caller, rates::Settings::default().caller);
+        for name in ["SALDO_RATE_CALLER", "SALDO_RATE_TENANT", "SALDO_RATE_SIGN_IN"] {
+            assert!(one(name, "0/60").unwrap_err().starts_with(name));
+        }
+        assert!(one("SALDO_ALLOWED_ORIGINS", "*").unwrap_err().starts_with("SALDO_ALLOWED_ORIGINS"));
     }
 }

@@ -1,5 +1,6 @@
 //! The outside of Saldo: HTTP, GraphQL and the command line. It translates, and decides nothing.
 
+pub mod app;
 pub mod cli;
 pub mod config;
 mod demo;
@@ -8,6 +9,7 @@ pub mod http;
 mod import;
 mod members;
 mod progress;
+pub mod rates;
 mod send;
 mod serve;
 mod uploads;

@@ -14,6 +14,7 @@ use poem::listener::TcpAcceptor;
 use tokio::signal;
 use tokio::sync::oneshot;
 
+use crate::app::App;
 use crate::cli::{Outcome, say};
 use crate::config::Config;
 use crate::http;
@@ -26,13 +27,13 @@ const IDLE_CONNECTION: Duration = Duration::from_secs(75);
 pub(crate) async fn serve(config: &Config) -> Outcome {
     let domain = open(config, "serve").await?;
     let announce = |address| say(&format!("Saldo is at http://{address}"));
-    run(config.listen, domain, announce, std::future::pending()).await
+    run(config, domain, announce, std::future::pending()).await
 }
 
 /// Serves `domain` and works in the background until SIGTERM or Ctrl-C, then lets every change that has begun finish.
 /// `announce` is told where it listens; `beside` runs as long as it serves.
 pub(crate) async fn run(
-    address: SocketAddr,
+    config: &Config,
     domain: Domain,
     announce: impl FnOnce(SocketAddr) -> Outcome,
     beside: impl Future<Output = Infallible>,
@@ -40,7 +41,7 @@ pub(crate) async fn run(
     let (serving, ended) = oneshot::channel::<()>();
     let serve = async {
         let served = tokio::select! {
-            served = answer(address, &domain, announce) => served,
+            served = answer(config, &domain, announce) => served,
             never = beside => match never {},
         };
         drop(serving);
@@ -53,13 +54,14 @@ pub(crate) async fn run(
     served
 }
 
-async fn answer(address: SocketAddr, domain: &Domain, announce: impl FnOnce(SocketAddr) -> Outcome) -> Outcome {
+async fn answer(config: &Config, domain: &Domain, announce: impl FnOnce(SocketAddr) -> Outcome) -> Outcome {
+    let (app, address) = (App::new(domain.clone(), &config.requests)?, config.listen);
     let listener = tokio::net::TcpListener::bind(address).await.map_err(|error| format!("{address}: {error}"))?;
     let address = listener.local_addr().map_err(|error| format!("{address}: {error}"))?;
     let acceptor = TcpAcceptor::from_tokio(listener).map_err(|error| format!("{address}: {error}"))?;
     announce(address)?;
     let server = Server::new_with_acceptor(acceptor).idle_timeout(IDLE_CONNECTION);
-    let served = server.run_with_graceful_shutdown(http::routes(domain.clone()), stop_signal(), Some(GRACE)).await;
+    let served = server.run_with_graceful_shutdown(http::routes(app), stop_signal(), Some(GRACE)).await;
     served.map_err(|error| format!("the server: {error}"))
 }
 

@@ -74,13 +74,17 @@ impl Domain {
         &self,
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
-        let work = tokio::time::timeout(WRITE_DEADLINE, work);
-        let task = self.0.tracker.spawn(work.instrument(tracing::Span::current()));
-        match task.await {
-            Ok(Ok(done)) => done,
-            Ok(Err(_)) => Err(Fault::Deadline(WRITE_DEADLINE.as_secs()).into()),
-            Err(panicked) => Err(Fault::Internal(format!("a task failed: {panicked}")).into()),
+        match self.run_to_end(tokio::time::timeout(WRITE_DEADLINE, work)).await? {
+            Ok(done) => done,
+            Err(_) => Err(Fault::Deadline(WRITE_DEADLINE.as_secs()).into()),
         }
+    }
+
+    /// Runs work of several steps in a task of its own, so that whoever waits for it and goes away cannot stop it
+    /// between two of them. Shutdown waits for it. The only error is a fault: the work panicked.
+    pub async fn run_to_end<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Result<T> {
+        let task = self.0.tracker.spawn(work.instrument(tracing::Span::current()));
+        task.await.map_err(|panicked| Fault::Internal(format!("a task failed: {panicked}")).into())
     }
 
     pub(crate) fn access(&self) -> &Access {

@@ -153,6 +153,8 @@ codes! {
     Conflict = "CONFLICT";
     /// What happened after the cursor is no longer kept.
     CursorExpired = "CURSOR_EXPIRED";
+    /// Too many tries, or more work than the budget has; later it will do.
+    RateLimited = "RATE_LIMITED";
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub(crate) async fn run(config: &Config) -> Outcome {
     };
     let provider = Provider { seed: SEED, opened: demo.since };
     let announce = |address| say(welcome(&demo, address).trim_end());
-    serve::run(config.listen, domain, announce, feed::deliver(&demo, &provider)).await
+    serve::run(config, domain, announce, feed::deliver(&demo, &provider)).await
 }
 
 async fn prepare(domain: &domain::Domain, passwords: PathBuf) -> Outcome<Demo> {

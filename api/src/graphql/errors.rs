@@ -7,6 +7,9 @@ use std::sync::Arc;
 use async_graphql::{ErrorExtensions, Response, ServerError, SimpleObject};
 use domain::{Code, Error, Fault, Problem};
 
+/// Too much was asked for, or asked too often.
+pub(super) const RATE_LIMITED: &str = "RATE_LIMITED";
+
 tokio::task_local! {
     /// The request that this task serves.
     static REQUEST: String;
@@ -107,11 +110,10 @@ pub(super) fn give_codes(response: &mut Response) {
     }
 }
 
-/// A response to a request that was not executed.
-pub(super) fn refusal(code: &str, message: &str) -> Response {
+/// An error of a request that was not executed.
+pub(super) fn coded_error(code: &str, message: &str) -> ServerError {
     let error = coded(code, message);
-    let error = ServerError { extensions: error.extensions, ..ServerError::new(error.message, None) };
-    Response::from_errors(vec![error])
+    ServerError { extensions: error.extensions, ..ServerError::new(error.message, None) }
 }
 
 fn internal(request: &str) -> async_graphql::Error {
@@ -139,7 +141,8 @@ pub(crate) fn logged(fault: &Fault) -> String {
     request
 }
 
-fn request_id() -> String {
+/// The id of the request that this task serves.
+pub(super) fn request_id() -> String {
     REQUEST.try_with(String::clone).unwrap_or_else(|_| "unknown".to_owned())
 }
 

@@ -18,11 +18,13 @@ pub mod access;
 pub mod catalogue;
 pub mod clauses;
 pub mod contracts;
+mod cost;
 pub mod errors;
 pub mod execute;
 pub mod ids;
 pub mod imports;
 pub mod ledger;
+pub mod limits;
 pub mod loaders;
 pub mod mappings;
 pub mod money;
@@ -30,9 +32,11 @@ pub mod node;
 mod order;
 pub mod page;
 pub mod partners;
+pub mod persisted;
 pub mod previews;
 pub mod quarantine;
 pub mod recording;
+pub mod request;
 pub mod scalars;
 pub mod sessions;
 pub mod settlements;
@@ -40,10 +44,14 @@ pub mod sources;
 pub mod terms;
 pub mod transactions;
 
+use std::net::IpAddr;
+use std::sync::Arc;
+
 use async_graphql::{Context, EmptySubscription, MergedObject, SDLExportOptions};
 use domain::{Domain, Scoped};
 
 use self::errors::Failure;
+use crate::rates::{Payer, Place, Rates};
 
 #[derive(MergedObject, Default)]
 pub struct Query(
@@ -77,13 +85,11 @@ pub struct Mutation(
 
 pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
 
-/// Nesting that no client of ours comes near; GraphiQL's introspection takes 15.
-const MAX_DEPTH: usize = 20;
-/// Fields of a response, counting each list as long as it may get. A page of 100 with 100 fields each is 10,000.
+/// Points of one request: its fields, counting each list as long as it may get. A page of 100 with 100 fields each
+/// is 10,000.
 const MAX_COMPLEXITY: usize = 20_000;
 /// What costs a slow hash, such as a sign-in, counts as much, so that one request holds ten of them at most.
 pub const SLOW_HASH_COST: usize = MAX_COMPLEXITY / 10;
-const MAX_DIRECTIVES: usize = 10;
 
 /// Who sends a request.
 #[derive(Clone)]
@@ -92,11 +98,40 @@ pub enum Session {
     Caller(Box<Scoped>),
 }
 
+/// What belongs to a request as a whole, whatever it asks and however it came. Resolvers find it in their context.
+#[derive(Clone)]
+pub struct Sender {
+    pub session: Session,
+    /// Where the request comes from; absent where the transport does not tell.
+    pub address: Option<IpAddr>,
+}
+
+impl Sender {
+    pub fn scoped(&self) -> Option<&Scoped> {
+        match &self.session {
+            Session::Anonymous => None,
+            Session::Caller(scoped) => Some(scoped),
+        }
+    }
+
+    /// Whose budget the request is taken from.
+    pub fn payer(&self) -> Payer {
+        match self.scoped() {
+            Some(scoped) => Payer::of(scoped.caller()),
+            None => Payer::Address(self.place()),
+        }
+    }
+
+    fn place(&self) -> Place {
+        self.address.into()
+    }
+}
+
 pub fn schema() -> Schema {
     Schema::build(Query::default(), Mutation::default(), EmptySubscription)
-        .limit_depth(MAX_DEPTH)
-        .limit_complexity(MAX_COMPLEXITY)
-        .limit_directives(MAX_DIRECTIVES)
+        .extension(cost::Cost)
+        // Ours are checked first; the library has a limit of its own, which must not be the lower one.
+        .limit_recursive_depth(limits::MAX_LEVELS)
         .disable_suggestions()
         .finish()
 }
@@ -108,13 +143,18 @@ pub fn sdl() -> String {
 
 /// The core as the sender of this request sees it.
 pub fn scoped<'c>(ctx: &Context<'c>) -> Result<&'c Scoped, Failure> {
-    match ctx.data_opt::<Session>() {
-        Some(Session::Caller(scoped)) => Ok(scoped),
-        _ => Err(Failure::Unauthenticated),
-    }
+    ctx.data_opt::<Sender>().and_then(Sender::scoped).ok_or(Failure::Unauthenticated)
 }
 
 /// The core itself, for what one does before signing in.
 fn domain<'c>(ctx: &Context<'c>) -> Result<&'c Domain, Failure> {
     ctx.data_opt::<Domain>().ok_or(Failure::Unauthenticated)
+}
+
+/// Where tries at signing in are counted, and under which place this request's.
+fn tries<'c>(ctx: &Context<'c>) -> Result<(&'c Rates, Place), Failure> {
+    match (ctx.data_opt::<Arc<Rates>>(), ctx.data_opt::<Sender>()) {
+        (Some(rates), Some(sender)) => Ok((rates, sender.place())),
+        _ => Err(Failure::Unauthenticated),
+    }
 }

@@ -2,8 +2,10 @@
 //! library lists them in the order in which they happen to be done.
 
 use async_graphql::indexmap::IndexMap;
-use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, Selection, SelectionSet};
+use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
 use async_graphql::{Name, Value};
+
+use super::limits;
 
 /// Response keys in the order of their first mention, each with its own below.
 #[derive(Default)]
@@ -11,11 +13,7 @@ struct Shape(IndexMap<Name, Shape>);
 
 /// The data of an executed operation, in the operation's order.
 pub(super) fn in_order(data: Value, document: &ExecutableDocument, operation: Option<&str>) -> Value {
-    let selected = match (&document.operations, operation) {
-        (DocumentOperations::Single(only), _) => Some(only),
-        (DocumentOperations::Multiple(all), Some(name)) => all.get(name),
-        (DocumentOperations::Multiple(_), None) => None,
-    };
+    let selected = limits::operation(document, operation).ok();
     let Some(operation) = selected.filter(|_| data != Value::Null) else { return data };
     let mut shape = Shape::default();
     // It was executed, so its fragments are neither circular nor more than the limits allow.
@@ -78,5 +76,6 @@ mod tests {
         let fragments = "query Q { ...F c ... on T { b { y } } } query R { a } fragment F on T { b { x } a: other }";
         assert_eq!(ordered(fragments, Some("Q"), data.clone()), r#"{"b":[{"x":2,"y":1},null],"a":null,"c":"z"}"#);
         assert_eq!(ordered("{ c }", None, value!(null)), "null");
+        assert_eq!(ordered("query Q { c a }", None, value!({ "a": 1, "c": 2 })), r#"{"c":2,"a":1}"#, "the only one");
     }
 }

@@ -1,12 +1,13 @@
 //! Signing in and staying in: the only mutations for somebody who has no session yet.
 
 use async_graphql::{Context, InputObject, Object, SimpleObject};
-use domain::tenants;
+use domain::{Code, Error, Problem, tenants};
 
 use super::access::Member;
 use super::errors::{Failure, UserError, outcome};
 use super::scalars::DateTime;
-use super::{SLOW_HASH_COST, domain};
+use super::{SLOW_HASH_COST, domain, tries};
+use crate::rates::Over;
 
 #[derive(InputObject)]
 pub struct SignInInput {
@@ -89,7 +90,11 @@ pub struct SessionsMutation;
 impl SessionsMutation {
     #[graphql(complexity = "SLOW_HASH_COST + child_complexity")]
     async fn sign_in(&self, ctx: &Context<'_>, input: SignInInput) -> Result<SignInPayload, Failure> {
-        SignInPayload::of(domain(ctx)?.sign_in(&input.tenant, &input.email, &input.password).await)
+        let (rates, place) = tries(ctx)?;
+        SignInPayload::of(match rates.try_account(place, &input.tenant, &input.email) {
+            Ok(()) => domain(ctx)?.sign_in(&input.tenant, &input.email, &input.password).await,
+            Err(over) => Err(too_many_tries(over)),
+        })
     }
 
     /// A new pair of tokens for a refresh token.
@@ -98,7 +103,11 @@ impl SessionsMutation {
         ctx: &Context<'_>,
         input: RefreshSessionInput,
     ) -> Result<RefreshSessionPayload, Failure> {
-        RefreshSessionPayload::of(domain(ctx)?.refresh(&input.refresh_token).await)
+        let (rates, place) = tries(ctx)?;
+        RefreshSessionPayload::of(match rates.try_code(place) {
+            Ok(()) => domain(ctx)?.refresh(&input.refresh_token).await,
+            Err(over) => Err(too_many_tries(over)),
+        })
     }
 
     /// Ends the session of a refresh token.
@@ -110,8 +119,19 @@ impl SessionsMutation {
     /// Chooses a password with a one-time token. Ends every session of the member.
     #[graphql(complexity = "SLOW_HASH_COST + child_complexity")]
     async fn accept_token(&self, ctx: &Context<'_>, input: AcceptTokenInput) -> Result<AcceptTokenPayload, Failure> {
-        let accepted = domain(ctx)?.accept_token(&input.token, &input.password).await;
+        let (rates, place) = tries(ctx)?;
+        let accepted = match rates.try_code(place) {
+            Ok(()) => domain(ctx)?.accept_token(&input.token, &input.password).await,
+            Err(over) => Err(too_many_tries(over)),
+        };
         let (member, user_errors) = outcome(accepted.map_err(Failure::from))?;
         Ok(AcceptTokenPayload { member: member.map(Member::from), user_errors })
     }
+}
+
+/// Counted for each operation, before anything is hashed or looked up: it says nothing of whether there is such an
+/// account.
+fn too_many_tries(over: Over) -> Error {
+    let message = format!("too many tries; try again in {} s", over.retry_after);
+    Problem::new(Code::RateLimited, "", message).into()
 }

@@ -10,7 +10,8 @@ use crate::support::{TestServer, code};
 async fn pages_for_people_and_probes_for_machines() {
     let server = TestServer::new().await;
     for (path, contains) in [("/", "Saldo"), ("/graphql", "graphiql"), ("/healthz", "ok"), ("/readyz", "ready")] {
-        let response = server.send(Request::builder().uri_str(path).finish()).await;
+        let response =
+            server.send(Request::builder().uri_str(path).header("accept", "text/html, */*;q=0.8").finish()).await;
         assert_eq!(response.status(), StatusCode::OK, "{path}");
         assert!(response.header("x-request-id").is_some_and(|id| id.len() == 32));
         assert!(response.into_body().into_string().await.unwrap().contains(contains), "{path}");
@@ -24,7 +25,7 @@ async fn pages_for_people_and_probes_for_machines() {
 }
 
 #[tokio::test]
-async fn only_one_small_json_request_at_a_time() {
+async fn only_json_of_a_decent_length() {
     let server = TestServer::new().await;
     let post = |content_type: &str, body: String| {
         let request = Request::builder().method(Method::POST).uri_str("/graphql");
@@ -35,17 +36,14 @@ async fn only_one_small_json_request_at_a_time() {
         ("application/json; charset=utf-8", viewer.to_string(), StatusCode::OK),
         ("text/plain", viewer.to_string(), StatusCode::UNSUPPORTED_MEDIA_TYPE),
         ("application/x-www-form-urlencoded", "query={viewer}".to_owned(), StatusCode::UNSUPPORTED_MEDIA_TYPE),
-        ("application/json", json!([viewer]).to_string(), StatusCode::BAD_REQUEST),
+        ("application/json", json!([viewer]).to_string(), StatusCode::OK),
         ("application/json", "{".to_owned(), StatusCode::BAD_REQUEST),
-        ("application/json", json!({ "query": "[".repeat(2000) }).to_string(), StatusCode::BAD_REQUEST),
+        ("application/json", json!({ "query": "[".repeat(2000) }).to_string(), StatusCode::OK),
         ("application/json", " ".repeat(1024 * 1024 + 1), StatusCode::PAYLOAD_TOO_LARGE),
     ] {
         let response = server.send(post(content_type, body)).await;
         assert_eq!(response.status(), status, "{content_type}");
     }
-    let get = Request::builder().uri_str("/graphql?query=%7Bviewer%7D").finish();
-    let response = server.send(get).await;
-    assert!(response.content_type().is_some_and(|html| html.starts_with("text/html")), "a query is never run by GET");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use api::app::{App, Settings};
 use domain::Domain;
 use domain::clock::Clock;
 use domain::db::{Db, DbLock};
@@ -36,23 +37,33 @@ pub struct TestServer {
 
 impl TestServer {
     pub async fn new() -> Self {
-        let folder = new_folder();
-        Self::on(&folder.join("saldo.db"), MasterKey::from_bytes([7; 32]), folder, false).await
+        Self::with(&Settings::default()).await
+    }
+
+    /// With settings of its own.
+    pub async fn with(settings: &Settings) -> Self {
+        Self::in_folder(new_folder(), settings).await
+    }
+
+    /// On the database of this folder, made where it is missing.
+    pub async fn in_folder(folder: PathBuf, settings: &Settings) -> Self {
+        Self::on(&folder.join("saldo.db"), MasterKey::from_bytes([7; 32]), folder, false, settings).await
     }
 
     /// On the database and key that the binary takes in this folder; it must be shut down before the binary starts.
     pub async fn for_the_binary(folder: &Path) -> Self {
         let key = MasterKey::load_or_create(&folder.join("var/saldo.key")).expect("a key");
-        Self::on(&folder.join("var/saldo.db"), key, folder.to_owned(), true).await
+        Self::on(&folder.join("var/saldo.db"), key, folder.to_owned(), true, &Settings::default()).await
     }
 
-    async fn on(file: &Path, key: MasterKey, folder: PathBuf, keep: bool) -> Self {
+    async fn on(file: &Path, key: MasterKey, folder: PathBuf, keep: bool, settings: &Settings) -> Self {
         let url = format!("sqlite://{}", file.display());
         let lock = DbLock::take(&url, "test").expect("the database is ours");
         migrations::up(&url).await.expect("the schema");
         let db = Db::open(lock).await.expect("the database opens");
         let domain = Domain::new(db, Clock::System, key);
-        let routes = std::sync::Arc::new(api::http::routes(domain.clone()));
+        let app = App::new(domain.clone(), settings).expect("good settings");
+        let routes = std::sync::Arc::new(api::http::routes(app));
         let routes = Box::new(move |request| {
             let routes = routes.clone();
             let answer: futures_util::future::BoxFuture<'static, Response> =
@@ -80,9 +91,13 @@ impl TestServer {
         signed_in.access_token.expose().to_owned()
     }
 
-    /// A GraphQL request by whoever has this token; the whole body of the response.
+    /// A GraphQL request by whoever has this token; the body of the response without its cost, of which each answer
+    /// leaves less.
     pub async fn ask(&self, token: Option<&str>, query: &str, variables: Value) -> Value {
-        self.ask_raw(token, &json!({ "query": query, "variables": variables }).to_string()).await.1
+        let request = json!({ "query": query, "variables": variables }).to_string();
+        let (_, Value::Object(mut body)) = self.ask_raw(token, &request).await else { unreachable!("an object") };
+        body.shift_remove("extensions");
+        Value::Object(body)
     }
 
     pub async fn ask_raw(&self, token: Option<&str>, body: &str) -> (StatusCode, Value) {

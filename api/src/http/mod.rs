@@ -1,0 +1,105 @@
+//! The HTTP face: thin handlers over `graphql::execute`, two pages for people, two probes for machines.
+
+pub mod cors;
+mod graphql;
+mod negotiate;
+mod pages;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use domain::Error;
+use poem::http::{HeaderValue, Method, StatusCode, header};
+use poem::web::Data;
+use poem::{Endpoint, EndpointExt, IntoResponse, Request, Response, Route, get, handler, post};
+use tracing::Instrument;
+use uuid::Uuid;
+
+pub use crate::app::App;
+use crate::graphql::Session;
+use crate::graphql::errors::in_request;
+use crate::uploads;
+
+const REQUEST_ID: &str = "x-request-id";
+/// A client's own id of a request is at most so long.
+const MAX_REQUEST_ID: usize = 128;
+
+/// Everything this server answers to.
+pub fn routes(app: App) -> impl Endpoint<Output = Response> {
+    Route::new()
+        .at("/", get(pages::welcome))
+        .at("/graphql", graphql::graphql)
+        .at("/v1/sources/:source/files", post(uploads::begin))
+        .at("/v1/sources/:source/files/:run", uploads::run_route())
+        .at("/healthz", get(health))
+        .at("/readyz", get(ready))
+        .around(cors::share)
+        .around(log_request)
+        .data(app)
+}
+
+/// Who sends this request. `Err` when it brings credentials that are not good: then nobody, rather than anybody.
+pub async fn session(app: &App, request: &Request) -> Result<Session, Error> {
+    let Some(authorization) = request.header(header::AUTHORIZATION) else { return Ok(Session::Anonymous) };
+    let (scheme, token) = authorization.split_once(' ').unwrap_or((authorization, ""));
+    let token = if scheme.eq_ignore_ascii_case("bearer") { token.trim() } else { "" };
+    let caller = app.domain.authenticate(token).await?;
+    Ok(Session::Caller(Box::new(app.domain.for_caller(caller))))
+}
+
+/// Where a request comes from. Behind a proxy the connection is the proxy's, and the operator names the header in
+/// which the proxy adds its client to what the client may have written there itself.
+pub fn client_address(app: &App, request: &Request) -> Option<IpAddr> {
+    let Some(header) = &app.address_header else {
+        return request.remote_addr().as_socket_addr().map(|address| address.ip());
+    };
+    let last = request.headers().get_all(&**header).into_iter().next_back()?.to_str().ok()?;
+    last.rsplit(',').next()?.trim().parse().ok()
+}
+
+/// Alive: the process answers.
+#[handler]
+fn health() -> &'static str {
+    "ok\n"
+}
+
+/// Able to serve: the database answers. Schema and keys were checked before the server listened.
+#[handler]
+async fn ready(app: Data<&App>) -> Response {
+    match app.domain.ready().await {
+        true => "ready\n".into_response(),
+        false => "the database does not answer\n".with_status(StatusCode::SERVICE_UNAVAILABLE).into_response(),
+    }
+}
+
+/// Gives the request an id, which its log lines, its `x-request-id` and what it says of a fault share: the client's
+/// own, where it sends a decent one.
+async fn log_request<E: Endpoint>(next: Arc<E>, request: Request) -> poem::Result<Response> {
+    let sent = request.header(REQUEST_ID).filter(|id| is_request_id(id)).map(str::to_owned);
+    let id = match (sent, request.data::<App>()) {
+        (Some(id), _) => id,
+        (None, Some(app)) => app.domain.clock().id::<Uuid>().simple().to_string(),
+        (None, None) => String::new(),
+    };
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let span = tracing::info_span!("request", id, %method, path);
+    let work = async move {
+        let response = next.get_response(request).await;
+        let status = response.status();
+        if method != Method::GET || !status.is_success() {
+            tracing::info!(status = status.as_u16(), "answered");
+        }
+        response
+    };
+    let mut response = in_request(id.clone(), work.instrument(span)).await;
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    Ok(response)
+}
+
+/// Nothing that could break a line of a log or mean something to whatever reads it.
+fn is_request_id(id: &str) -> bool {
+    (1..=MAX_REQUEST_ID).contains(&id.len())
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+}
