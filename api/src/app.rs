@@ -8,6 +8,7 @@ use domain::Domain;
 use crate::graphql::persisted::{AllowList, Documents};
 use crate::graphql::{self, Schema};
 use crate::http::cors::Origins;
+use crate::live::Live;
 use crate::rates::{self, Rates};
 
 /// What of the settings concerns requests.
@@ -30,6 +31,7 @@ pub struct App {
     pub documents: Arc<Documents>,
     pub origins: Arc<Origins>,
     pub address_header: Option<Arc<str>>,
+    pub live: Live,
 }
 
 impl App {
@@ -43,6 +45,7 @@ impl App {
             documents: Arc::new(Documents::new(allowed)),
             origins: Arc::new(settings.allowed_origins.clone()),
             address_header: settings.address_header.as_deref().map(Arc::from),
+            live: Live::default(),
         })
     }
 }

@@ -7,6 +7,7 @@ mod demo;
 pub mod graphql;
 pub mod http;
 mod import;
+pub mod live;
 mod members;
 mod progress;
 pub mod rates;

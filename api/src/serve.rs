@@ -61,7 +61,16 @@ async fn answer(config: &Config, domain: &Domain, announce: impl FnOnce(SocketAd
     let acceptor = TcpAcceptor::from_tokio(listener).map_err(|error| format!("{address}: {error}"))?;
     announce(address)?;
     let server = Server::new_with_acceptor(acceptor).idle_timeout(IDLE_CONNECTION);
-    let served = server.run_with_graceful_shutdown(http::routes(app), stop_signal(), Some(GRACE)).await;
+    let live = app.live.clone();
+    let stop = async {
+        stop_signal().await;
+        // Connections that live on are told where to resume, and end like the others.
+        live.close();
+    };
+    let served = server.run_with_graceful_shutdown(http::routes(app), stop, Some(GRACE)).await;
+    if tokio::time::timeout(GRACE, live.closed()).await.is_err() {
+        tracing::warn!("some live connections did not end in time");
+    }
     served.map_err(|error| format!("the server: {error}"))
 }
 

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
@@ -85,6 +86,15 @@ impl Domain {
     pub async fn run_to_end<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Result<T> {
         let task = self.0.tracker.spawn(work.instrument(tracing::Span::current()));
         task.await.map_err(|panicked| Fault::Internal(format!("a task failed: {panicked}")).into())
+    }
+
+    /// Work that goes on beside requests. It ends itself when the token is cancelled, between two reads: one that is
+    /// dropped half way keeps its connection past the closing of the database, which waits for all of this.
+    pub fn background<F>(&self, work: impl FnOnce(CancellationToken) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.0.tracker.spawn(work(self.0.bus.stopping()).instrument(tracing::Span::current()));
     }
 
     pub(crate) fn access(&self) -> &Access {

@@ -1,7 +1,7 @@
 //! Members and API keys, and who one is oneself.
 
 use async_graphql::connection::Connection;
-use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
+use async_graphql::{ComplexObject, Context, Enum, ID, InputObject, Object, SimpleObject};
 use domain::ids::{ApiKeyId, MemberId, PartnerId, SourceId};
 use domain::tenants;
 
@@ -91,10 +91,25 @@ impl From<tenants::ApiKey> for ApiKey {
 
 /// Who you are.
 #[derive(SimpleObject)]
+#[graphql(complex)]
 pub struct Viewer {
     pub tenant: Tenant,
     /// Null for an API key.
     pub member: Option<Member>,
+}
+
+#[ComplexObject]
+impl Viewer {
+    /// The place of the tenant's newest event: subscribe `after` it to miss nothing that is committed from here on.
+    /// Null for an API key, which follows nothing.
+    async fn event_cursor(&self, ctx: &Context<'_>) -> Result<Option<String>, Failure> {
+        let scoped = scoped(ctx)?;
+        match scoped.event_cursor().await {
+            Ok(cursor) => Ok(Some(cursor.text(scoped.tenant()))),
+            Err(domain::Error::Denied(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
 }
 
 /// Lets its holder choose a password, once.

@@ -28,6 +28,11 @@ impl Charge {
         self.taken.get().and_then(|taken| taken.err()).map(|over| over.retry_after)
     }
 
+    /// What was taken.
+    pub fn points(&self) -> u32 {
+        self.taken.get().and_then(|taken| taken.ok()).map_or(0, |spent| spent.requested)
+    }
+
     /// Tells the cost in an executed operation's answer.
     pub fn tell(&self, response: &mut Response) {
         if let Some(Ok(spent)) = self.taken.get() {
@@ -57,7 +62,7 @@ fn told(spent: &Spent) -> Value {
     })
 }
 
-fn over_budget(points: u32, over: Over) -> ServerError {
+pub fn over_budget(points: u32, over: Over) -> ServerError {
     let seconds = over.retry_after;
     let message = format!("the budget has no {points} points left for this request; try again in {seconds} s");
     let mut error = coded_error(RATE_LIMITED, &message);

@@ -8,7 +8,7 @@ use async_graphql::{ErrorExtensions, Response, ServerError, SimpleObject};
 use domain::{Code, Error, Fault, Problem};
 
 /// Too much was asked for, or asked too often.
-pub(super) const RATE_LIMITED: &str = "RATE_LIMITED";
+pub const RATE_LIMITED: &str = "RATE_LIMITED";
 
 tokio::task_local! {
     /// The request that this task serves.
@@ -142,7 +142,7 @@ pub(crate) fn logged(fault: &Fault) -> String {
 }
 
 /// The id of the request that this task serves.
-pub(super) fn request_id() -> String {
+pub fn request_id() -> String {
     REQUEST.try_with(String::clone).unwrap_or_else(|_| "unknown".to_owned())
 }
 

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use async_graphql::parser::types::{ExecutableDocument, OperationType, Selection};
 use async_graphql::parser::{self, parse_query};
-use async_graphql::{Request, Response, ServerError, Value};
+use async_graphql::{Name, Request, Response, ServerError, Value};
 use domain::Actor;
 use serde_json::{Map, Value as Json};
 
-use super::cost::Charge;
+use super::cost::{Charge, over_budget};
 use super::errors::{Failure, coded_error, give_codes, in_request, request_id};
 use super::limits::{self, Beyond};
 use super::order::in_order;
@@ -17,6 +17,7 @@ use super::persisted::Missing;
 use super::request::Incoming;
 use super::{Sender, loaders};
 use crate::app::App;
+use crate::rates::{Over, Payer};
 
 /// What one may ask without having signed in. Everything else, introspection included, is refused before it runs.
 const ANONYMOUS: [&str; 5] = ["signIn", "refreshSession", "signOut", "acceptToken", "__typename"];
@@ -74,6 +75,12 @@ impl Answer {
         let error = async_graphql::Error::from(failure);
         let error = ServerError { extensions: error.extensions, ..ServerError::new(error.message, None) };
         Self { outcome: Outcome::Failed, response: Response::from_errors(vec![error]) }
+    }
+
+    /// The answer where a budget does not have what a request costs.
+    pub fn over_budget(points: u32, over: Over) -> Self {
+        let outcome = Outcome::RateLimited { retry_after: over.retry_after };
+        Self { outcome, response: Response::from_errors(vec![over_budget(points, over)]) }
     }
 
     /// Whether there are errors beside the data.
@@ -143,9 +150,26 @@ impl Prepared {
         self.kind
     }
 
+    pub fn document(&self) -> &ExecutableDocument {
+        &self.document
+    }
+
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub fn incoming(&self) -> &Incoming {
+        &self.incoming
+    }
+
+    /// Gives a variable another value.
+    pub fn set_variable(&mut self, name: Name, value: Value) {
+        self.incoming.variables.insert(name, value);
+    }
+
     /// The library's request, with everything that resolvers find in their context, and what is left to do when it
     /// is answered. A subscription is run with it; for all else there is [`run`].
-    pub fn into_request(self, app: &App, sender: &Sender) -> (Request, Finish) {
+    pub fn into_request(self, app: &App, sender: &Sender, payer: Payer) -> (Request, Finish) {
         let Self { document, incoming, text, .. } = self;
         let mut request = Request::new(&*text).variables(incoming.variables);
         request.operation_name = incoming.operation_name.clone();
@@ -153,7 +177,7 @@ impl Prepared {
         if let Some(scoped) = sender.scoped() {
             request = request.data(loaders::new(scoped.clone()));
         }
-        let charge = Charge::new(app.rates.clone(), sender.payer());
+        let charge = Charge::new(app.rates.clone(), payer);
         let request =
             request.data(sender.clone()).data(app.domain.clone()).data(app.rates.clone()).data(charge.clone());
         (request, Finish { document, operation: incoming.operation_name, charge })
@@ -183,6 +207,18 @@ impl Finish {
         response.data = in_order(response.data, &self.document, self.operation.as_deref());
         self.charge.tell(&mut response);
         Answer { outcome, response }
+    }
+
+    /// The answer with one of a subscription's results, which was paid for when it began.
+    pub fn update(&self, response: Response) -> Answer {
+        let mut answer = self.answer(response);
+        answer.response.extensions.clear();
+        answer
+    }
+
+    /// What the operation cost, once it has been validated.
+    pub fn cost(&self) -> u32 {
+        self.charge.points()
     }
 }
 
@@ -233,7 +269,7 @@ pub fn prepare(app: &App, sender: &Sender, mut incoming: Incoming, via: Via) -> 
 /// two of its fields, nor before its answer is known to the log.
 pub async fn run(app: &App, sender: &Sender, prepared: Prepared) -> Answer {
     let kind = prepared.kind;
-    let (request, finish) = prepared.into_request(app, sender);
+    let (request, finish) = prepared.into_request(app, sender, sender.payer());
     let schema = app.schema.clone();
     let work = async move { schema.execute(request).await };
     let response = match kind {

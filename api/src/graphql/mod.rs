@@ -41,13 +41,14 @@ pub mod scalars;
 pub mod sessions;
 pub mod settlements;
 pub mod sources;
+pub mod subscriptions;
 pub mod terms;
 pub mod transactions;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use async_graphql::{Context, EmptySubscription, MergedObject, SDLExportOptions};
+use async_graphql::{Context, MergedObject, SDLExportOptions};
 use domain::{Domain, Scoped};
 
 use self::errors::Failure;
@@ -83,7 +84,7 @@ pub struct Mutation(
     settlements::SettlementsMutation,
 );
 
-pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
+pub type Schema = async_graphql::Schema<Query, Mutation, subscriptions::SubscriptionRoot>;
 
 /// Points of one request: its fields, counting each list as long as it may get. A page of 100 with 100 fields each
 /// is 10,000.
@@ -128,7 +129,7 @@ impl Sender {
 }
 
 pub fn schema() -> Schema {
-    Schema::build(Query::default(), Mutation::default(), EmptySubscription)
+    Schema::build(Query::default(), Mutation::default(), subscriptions::SubscriptionRoot)
         .extension(cost::Cost)
         // Ours are checked first; the library has a limit of its own, which must not be the lower one.
         .limit_recursive_depth(limits::MAX_LEVELS)

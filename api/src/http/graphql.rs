@@ -10,25 +10,28 @@ use poem::{Body, IntoResponse, Request, Response, handler};
 use serde_json::Value as Json;
 
 use super::negotiate::{self, Coding, Media};
-use super::{pages, session};
+use super::{live, pages, session};
 use crate::app::App;
 use crate::graphql::Sender;
 use crate::graphql::execute::{self, Answer, Outcome, Via};
 use crate::graphql::request::{self, Incoming, Malformed, Parameters};
 
 /// The longest request; files have a way of their own.
-const MAX_BODY: usize = 1024 * 1024;
+pub(super) const MAX_BODY: usize = 1024 * 1024;
 /// A sender has so long for its body.
 const BODY_DEADLINE: Duration = Duration::from_secs(30);
 /// A shorter answer fits a packet or two as it is.
 const COMPRESS_FROM_BYTES: usize = 1024;
 /// What the specification gives an answer that has both data and errors.
 const PARTIAL_SUCCESS: u16 = 294;
-const ALLOW: &str = "GET, POST";
+pub(super) const ALLOW: &str = "GET, POST";
 
 /// Everything at `/graphql`.
 #[handler]
 pub(super) async fn graphql(app: Data<&App>, request: &Request, body: Body) -> Response {
+    if live::is_upgrade(request) {
+        return live::upgrade(&app, request).await;
+    }
     let (offered, via): (&[Media], _) = match *request.method() {
         Method::GET => (&[Media::GraphqlResponse, Media::Json, Media::Html], Via::Get),
         Method::POST => (&[Media::GraphqlResponse, Media::Json], Via::Post),
@@ -61,7 +64,8 @@ enum Answered {
 }
 
 /// Why there is nothing to run.
-enum Stopped {
+pub(super) enum Stopped {
+    Answered(Box<Answer>),
     Refused(StatusCode, &'static str),
     Stranger(String),
     Failed(Error),
@@ -74,8 +78,9 @@ impl From<Malformed> for Stopped {
 }
 
 impl Stopped {
-    fn write(self, media: Media) -> Response {
+    pub(super) fn write(self, media: Media) -> Response {
         match self {
+            Self::Answered(answer) => with_headers(json(media, status(media, &answer), &answer.body()), answer.outcome),
             Self::Refused(status, message) => refusal(media, status, message),
             Self::Stranger(message) => {
                 let answer = Answer::refusal(Outcome::Unauthenticated, "UNAUTHENTICATED", &message);
@@ -91,15 +96,7 @@ async fn answer(app: &App, request: &Request, via: Via, body: Body) -> Result<An
         check_body(request.headers())?;
     }
     let sender = sender(app, request).await?;
-    let asked = match via {
-        Via::Post => request::from_body(&read(body).await?)?,
-        _ => {
-            let parameters = request.params::<Parameters>();
-            let parameters = parameters.map_err(|_| Malformed("a parameter is given twice"))?;
-            request::Body::One(Box::new(request::from_parameters(parameters)?))
-        }
-    };
-    Ok(match asked {
+    Ok(match asked(request, via == Via::Post, body).await? {
         request::Body::One(incoming) => Answered::One(Box::new(answer_one(app, &sender, *incoming, via).await)),
         request::Body::Batch(all) => {
             // One after the other: what a batch changes, it changes in its order.
@@ -112,6 +109,16 @@ async fn answer(app: &App, request: &Request, via: Via, body: Body) -> Result<An
     })
 }
 
+/// What is asked in the body, or in the parameters of the URL.
+pub(super) async fn asked(request: &Request, posted: bool, body: Body) -> Result<request::Body, Stopped> {
+    if posted {
+        return Ok(request::from_body(&read(body).await?)?);
+    }
+    let parameters = request.params::<Parameters>();
+    let parameters = parameters.map_err(|_| Malformed("a parameter is given twice"))?;
+    Ok(request::Body::One(Box::new(request::from_parameters(parameters)?)))
+}
+
 async fn answer_one(app: &App, sender: &Sender, incoming: Incoming, via: Via) -> Answer {
     match execute::prepare(app, sender, incoming, via) {
         Ok(prepared) => execute::run(app, sender, prepared).await,
@@ -120,7 +127,7 @@ async fn answer_one(app: &App, sender: &Sender, incoming: Incoming, via: Via) ->
 }
 
 /// Only JSON as it is, which a form on a foreign page cannot send, and which cannot unfold into more than it seems.
-fn check_body(headers: &HeaderMap) -> Result<(), Stopped> {
+pub(super) fn check_body(headers: &HeaderMap) -> Result<(), Stopped> {
     let unsupported = |message| Stopped::Refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, message);
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     negotiate::check_content_type(content_type).map_err(unsupported)?;
@@ -142,7 +149,7 @@ async fn read(body: Body) -> Result<bytes::Bytes, Stopped> {
 }
 
 /// What belongs to the request as a whole: whatever resolvers are to know of it comes from here.
-async fn sender(app: &App, request: &Request) -> Result<Sender, Stopped> {
+pub(super) async fn sender(app: &App, request: &Request) -> Result<Sender, Stopped> {
     let session = match session(app, request).await {
         Ok(session) => session,
         Err(error @ Error::Fault(_)) => return Err(Stopped::Failed(error)),
@@ -164,11 +171,19 @@ fn write(headers: &HeaderMap, media: Media, answered: Answered) -> Response {
     };
     let response = compressed(headers, media, status, &body);
     match outcome {
-        Some(Outcome::RateLimited { retry_after }) => {
+        Some(outcome) => with_headers(response, outcome),
+        None => response,
+    }
+}
+
+/// What a status wants said beside it.
+fn with_headers(response: Response, outcome: Outcome) -> Response {
+    match outcome {
+        Outcome::RateLimited { retry_after } => {
             response.with_header(header::RETRY_AFTER, retry_after.to_string()).into_response()
         }
-        Some(Outcome::MutationByGet) => response.with_header(header::ALLOW, "POST").into_response(),
-        _ if status == StatusCode::UNAUTHORIZED => with_challenge(response),
+        Outcome::MutationByGet => response.with_header(header::ALLOW, "POST").into_response(),
+        _ if response.status() == StatusCode::UNAUTHORIZED => with_challenge(response),
         _ => response,
     }
 }
@@ -210,7 +225,7 @@ fn json(media: Media, status: StatusCode, body: &Json) -> Response {
     Response::builder().status(status).content_type(media.content_type()).body(body.to_string())
 }
 
-fn refusal(media: Media, status: StatusCode, message: &str) -> Response {
+pub(super) fn refusal(media: Media, status: StatusCode, message: &str) -> Response {
     json(media, status, &Answer::refusal(Outcome::Invalid, "BAD_USER_INPUT", message).body())
 }
 
@@ -218,6 +233,6 @@ fn with_challenge(response: Response) -> Response {
     response.with_header(header::WWW_AUTHENTICATE, "Bearer").into_response()
 }
 
-fn texts(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+pub(super) fn texts(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
     headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok())
 }

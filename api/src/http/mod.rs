@@ -2,6 +2,7 @@
 
 pub mod cors;
 mod graphql;
+mod live;
 mod negotiate;
 mod pages;
 
@@ -29,6 +30,7 @@ pub fn routes(app: App) -> impl Endpoint<Output = Response> {
     Route::new()
         .at("/", get(pages::welcome))
         .at("/graphql", graphql::graphql)
+        .at("/graphql/stream", live::events)
         .at("/v1/sources/:source/files", post(uploads::begin))
         .at("/v1/sources/:source/files/:run", uploads::run_route())
         .at("/healthz", get(health))
@@ -40,11 +42,16 @@ pub fn routes(app: App) -> impl Endpoint<Output = Response> {
 
 /// Who sends this request. `Err` when it brings credentials that are not good: then nobody, rather than anybody.
 pub async fn session(app: &App, request: &Request) -> Result<Session, Error> {
-    let Some(authorization) = request.header(header::AUTHORIZATION) else { return Ok(Session::Anonymous) };
-    let (scheme, token) = authorization.split_once(' ').unwrap_or((authorization, ""));
-    let token = if scheme.eq_ignore_ascii_case("bearer") { token.trim() } else { "" };
+    let Some(token) = bearer(request) else { return Ok(Session::Anonymous) };
     let caller = app.domain.authenticate(token).await?;
     Ok(Session::Caller(Box::new(app.domain.for_caller(caller))))
+}
+
+/// The token in the header `Authorization`; an empty one, which is nobody's, where the header has another scheme.
+fn bearer(request: &Request) -> Option<&str> {
+    let authorization = request.header(header::AUTHORIZATION)?;
+    let (scheme, token) = authorization.split_once(' ').unwrap_or((authorization, ""));
+    Some(if scheme.eq_ignore_ascii_case("bearer") { token.trim() } else { "" })
 }
 
 /// Where a request comes from. Behind a proxy the connection is the proxy's, and the operator names the header in

@@ -9,6 +9,8 @@ pub enum Media {
     Json,
     /// A page for a person.
     Html,
+    /// Server-sent events.
+    EventStream,
 }
 
 impl Media {
@@ -18,6 +20,8 @@ impl Media {
             Self::GraphqlResponse => "application/graphql-response+json; charset=utf-8",
             Self::Json => "application/json; charset=utf-8",
             Self::Html => "text/html; charset=utf-8",
+            // Events are always UTF-8, and some clients compare the type as it stands.
+            Self::EventStream => "text/event-stream",
         }
     }
 
@@ -26,6 +30,7 @@ impl Media {
             Self::GraphqlResponse => ("application", "graphql-response+json"),
             Self::Json => ("application", "json"),
             Self::Html => ("text", "html"),
+            Self::EventStream => ("text", "event-stream"),
         }
     }
 }
@@ -55,6 +60,12 @@ pub fn media<'h>(accept: impl Iterator<Item = &'h str>, offered: &[Media]) -> Op
         }
     }
     best.map(|(_, media)| media)
+}
+
+/// Whether a client takes this media type. Without the header it takes anything.
+pub fn takes<'h>(accept: impl Iterator<Item = &'h str>, wanted: Media) -> bool {
+    let mut accept = accept.peekable();
+    accept.peek().is_none() || media(accept, &[wanted]) == Some(wanted)
 }
 
 const EXACT: u8 = 2;

@@ -4,6 +4,7 @@ mod access;
 mod command_line;
 mod import;
 mod isolation;
+mod live;
 mod requests;
 mod roles;
 mod schema;

@@ -3,6 +3,7 @@
 // Each module takes what it needs.
 #![allow(dead_code)]
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,6 +14,7 @@ use domain::db::{Db, DbLock};
 use domain::secrets::{MasterKey, Secret};
 use domain::tenants::NewTenant;
 use poem::http::{Method, StatusCode};
+use poem::listener::TcpAcceptor;
 use poem::{Body, Endpoint, Request, Response};
 use serde_json::{Value, json};
 
@@ -29,6 +31,7 @@ pub fn new_folder() -> PathBuf {
 
 pub struct TestServer {
     pub domain: Domain,
+    pub app: App,
     pub folder: PathBuf,
     /// Leaves the folder to whoever comes after.
     keep: bool,
@@ -56,21 +59,54 @@ impl TestServer {
         Self::on(&folder.join("var/saldo.db"), key, folder.to_owned(), true, &Settings::default()).await
     }
 
+    /// With a clock that stands until [`TestServer::pass`] moves it.
+    pub async fn with_set_clock() -> Self {
+        let folder = new_folder();
+        let clock = Clock::set_to(Clock::System.now());
+        let (file, key) = (folder.join("saldo.db"), MasterKey::from_bytes([7; 32]));
+        Self::at(&file, key, folder, false, &Settings::default(), clock).await
+    }
+
+    pub fn pass(&self, micros: i64) {
+        self.domain.clock().move_to(self.domain.clock().now().plus(micros));
+    }
+
+    /// Serves on a port of its own until the test is over.
+    pub async fn listen(&self) -> SocketAddr {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("its address");
+        let acceptor = TcpAcceptor::from_tokio(listener).expect("an acceptor");
+        tokio::spawn(poem::Server::new_with_acceptor(acceptor).run(api::http::routes(self.app.clone())));
+        address
+    }
+
+    /// An operation whose results come as events.
+    pub async fn stream(&self, token: &str, query: &str) -> Response {
+        let request = Request::builder().method(Method::POST).uri_str("/graphql/stream");
+        let request = request.content_type("application/json").header("accept", "text/event-stream");
+        let request = request.header("authorization", format!("Bearer {token}"));
+        self.send(request.body(json!({ "query": query }).to_string())).await
+    }
+
     async fn on(file: &Path, key: MasterKey, folder: PathBuf, keep: bool, settings: &Settings) -> Self {
+        Self::at(file, key, folder, keep, settings, Clock::System).await
+    }
+
+    async fn at(file: &Path, key: MasterKey, folder: PathBuf, keep: bool, settings: &Settings, clock: Clock) -> Self {
         let url = format!("sqlite://{}", file.display());
         let lock = DbLock::take(&url, "test").expect("the database is ours");
         migrations::up(&url).await.expect("the schema");
         let db = Db::open(lock).await.expect("the database opens");
-        let domain = Domain::new(db, Clock::System, key);
+        let domain = Domain::new(db, clock, key);
         let app = App::new(domain.clone(), settings).expect("good settings");
-        let routes = std::sync::Arc::new(api::http::routes(app));
+        let routes = std::sync::Arc::new(api::http::routes(app.clone()));
         let routes = Box::new(move |request| {
             let routes = routes.clone();
             let answer: futures_util::future::BoxFuture<'static, Response> =
                 Box::pin(async move { routes.get_response(request).await });
             answer
         });
-        Self { domain, folder, keep, routes }
+        Self { domain, app, folder, keep, routes }
     }
 
     /// A tenant with the administrator `ada@<slug>.test`.

@@ -61,6 +61,10 @@ impl Bus {
         self.stop.cancel();
     }
 
+    pub(crate) fn stopping(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
     fn hub(&self, tenant: TenantId) -> Option<Arc<Hub>> {
         locked(&self.hubs).get(&tenant).and_then(Weak::upgrade)
     }
@@ -121,7 +125,8 @@ impl Domain {
             }
         };
         if !self.bus().reading.swap(true, Ordering::SeqCst) {
-            self.tracker().spawn(read(self.clone()));
+            let domain = self.clone();
+            self.background(|stop| read(domain, stop));
         }
         let (head, access) = (hub.head.subscribe(), hub.access.subscribe());
         let position = *head.borrow();
@@ -130,12 +135,12 @@ impl Domain {
 }
 
 /// The one reader of this process.
-async fn read(domain: Domain) {
+async fn read(domain: Domain, stop: CancellationToken) {
     let mut poll = tokio::time::interval(POLL_EVERY);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         let tenants = tokio::select! {
-            () = domain.bus().stop.cancelled() => return,
+            () = stop.cancelled() => return,
             () = domain.bus().wake.notified() => std::mem::take(&mut *locked(&domain.bus().hinted)),
             _ = poll.tick() => domain.bus().followed().into_iter().collect(),
         };
@@ -181,6 +186,10 @@ pub struct Tail {
 }
 
 impl Tail {
+    pub fn tenant(&self) -> TenantId {
+        self.hub.tenant
+    }
+
     /// The place up to which [`Tail::next`] has come.
     pub fn position(&self) -> i64 {
         self.position
@@ -205,11 +214,11 @@ impl Tail {
         }
     }
 
-    /// Of each settlement of `interest` that changed after `from` and up to this tail's position, the newest event;
-    /// in their order, at most `most`.
-    pub async fn latest(&self, from: i64, interest: &Interest, most: u64) -> Result<Vec<Event>> {
+    /// Of each settlement of `interest` that changed after `from` and up to `until`, the newest event; in their order,
+    /// at most `most`.
+    pub async fn latest(&self, from: i64, until: i64, interest: &Interest, most: u64) -> Result<Vec<Event>> {
         let tx = self.domain.db().read(self.hub.tenant, None).await?;
-        let rows = store::latest(&tx, from, self.position, interest, most).await?;
+        let rows = store::latest(&tx, from, until, interest, most).await?;
         let event = |row: store::Latest| {
             let news = News { kind: Kind::SettlementUpdated, subject: row.subject_id, partner: row.partner_id };
             Event { sequence: row.sequence, news, at: row.occurred_at }

@@ -63,9 +63,9 @@ async fn every_commit_takes_the_next_place_and_a_follower_misses_none() {
     assert_eq!(rest(&world, &mut early).await, []);
     // Who comes late reads the same from the table, the newest of each settlement.
     let late = world.app.domain.follow(world.tenant.id()).await.expect("a tail");
-    let latest = late.latest(from, &Interest::default(), 10).await.expect("events");
+    let latest = late.latest(from, late.position(), &Interest::default(), 10).await.expect("events");
     assert_eq!(latest, [*seen.last().expect("events")]);
-    assert_eq!(late.latest(late.position(), &Interest::default(), 10).await.expect("events"), []);
+    assert_eq!(late.latest(late.position(), late.position(), &Interest::default(), 10).await.expect("events"), []);
     world.app.domain.shut_down().await;
 }
 
@@ -163,7 +163,7 @@ async fn a_partners_user_follows_its_own() {
     let interest = user.settlement_interest(None, None).await.unwrap();
     let heard: Vec<Event> = events.into_iter().filter(|event| interest.takes(&event.news)).collect();
     assert_eq!(settlements(&heard), [own].into());
-    assert_eq!(settlements(&tail.latest(from, &interest, 10).await.unwrap()), [own].into());
+    assert_eq!(settlements(&tail.latest(from, tail.position(), &interest, 10).await.unwrap()), [own].into());
     let absent = SettlementId(uuid::Uuid::max());
     for id in [foreign, absent] {
         assert!(is_not_found(user.settlement_interest(Some(id), None).await));

@@ -2,5 +2,7 @@
 
 mod crash;
 mod demo;
+mod follower;
 mod kill;
+mod live;
 mod saldo;

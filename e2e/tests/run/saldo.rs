@@ -1,8 +1,12 @@
 //! [`Saldo`]: a folder with a database, and the binary that serves it.
 
+// Tests and the benchmark take what they need.
+#![allow(dead_code)]
+
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -11,6 +15,24 @@ use tokio::process::{Child, Command};
 const PASSWORD: &str = "correct staple battery";
 
 static COUNTER: AtomicU64 = AtomicU64::new(0);
+
+/// The demo under way: its process, and the access tokens of two of its people.
+pub struct Demo {
+    pub process: u32,
+    pub admin: String,
+    pub partner: String,
+}
+
+impl Demo {
+    /// The CPU time that the process has taken, of all its threads.
+    pub fn cpu(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process)).expect("Linux");
+        let (_, fields) = stat.rsplit_once(')').expect("a name in brackets");
+        // User and system time are the 14th and 15th field, in hundredths of a second on every Linux.
+        let ticks = fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number"));
+        Duration::from_millis(10 * ticks.sum::<u64>())
+    }
+}
 
 pub struct Saldo {
     pub folder: PathBuf,
@@ -83,6 +105,33 @@ impl Saldo {
         self.server = Some((child, address));
     }
 
+    /// Runs the demo until its provider has delivered the past, and signs in as its people.
+    pub async fn demo(&mut self) -> Demo {
+        let mut child = self.command(&["demo"]).stderr(Stdio::inherit()).spawn().expect("it starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+        let (mut address, mut passwords) = (None, Vec::new());
+        while let Some(line) = lines.next_line().await.expect("a line") {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            match words[..] {
+                ["Saldo", "is", "at", url, ..] => address = Some(url.to_owned()),
+                [email, password, ..] if email.ends_with("@demo.test") => {
+                    passwords.push((email.to_owned(), password.to_owned()));
+                }
+                ["The", "past", "is", "delivered;", ..] => break,
+                _ => {}
+            }
+        }
+        let process = child.id().expect("it runs");
+        self.server = Some((child, address.expect("an address")));
+        // Whoever reads the output must go on reading.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let sign_in = async |who: &str| {
+            let (email, password) = passwords.iter().find(|(email, _)| email.starts_with(who)).expect("a sign-in");
+            self.sign_in("demo", email, password).await
+        };
+        Demo { process, admin: sign_in("ada").await, partner: sign_in("lumi").await }
+    }
+
     /// `kill -9`: nothing is flushed, nobody is told.
     pub async fn kill(&mut self) {
         if let Some((mut child, _)) = self.server.take() {
@@ -102,7 +151,11 @@ impl Saldo {
 
     /// The access token of a tenant's administrator.
     pub async fn token(&self, slug: &str) -> String {
-        let input = json!({ "tenant": slug, "email": format!("ada@{slug}.test"), "password": PASSWORD });
+        self.sign_in(slug, &format!("ada@{slug}.test"), PASSWORD).await
+    }
+
+    async fn sign_in(&self, slug: &str, email: &str, password: &str) -> String {
+        let input = json!({ "tenant": slug, "email": email, "password": password });
         let query = "mutation($input: SignInInput!) { signIn(input: $input) { accessToken userErrors { message } } }";
         let answer = self.graphql(None, query, json!({ "input": input })).await;
         answer["signIn"]["accessToken"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
