@@ -56,6 +56,15 @@ impl TestServer {
         Self::on(&folder.join("var/saldo.db"), key, folder.to_owned(), true, &Settings::default()).await
     }
 
+    /// The same database, once everything that has begun is done, served anew.
+    pub async fn reopened(mut self, settings: &Settings) -> Self {
+        self.keep = true;
+        self.domain.shut_down().await;
+        let folder = self.folder.clone();
+        drop(self);
+        Self::in_folder(folder, settings).await
+    }
+
     async fn on(file: &Path, key: MasterKey, folder: PathBuf, keep: bool, settings: &Settings) -> Self {
         let url = format!("sqlite://{}", file.display());
         let lock = DbLock::take(&url, "test").expect("the database is ours");
