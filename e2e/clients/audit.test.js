@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { buildClientSchema, getIntrospectionQuery } from "graphql";
 import { serverAudits } from "graphql-http";
 
 const url = process.env.SALDO_URL;
@@ -28,6 +29,18 @@ for (const audit of audits) {
     assert.equal(result.status, "ok", result.reason);
   });
 }
+
+test("the schema reads back as tools read it", async () => {
+  const query = getIntrospectionQuery({ specifiedByUrl: true, directiveIsRepeatable: true, oneOf: true });
+  const response = await signedIn(url, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ query, operationName: "IntrospectionQuery" }),
+  });
+  const { data, errors } = await response.json();
+  assert.equal(errors, undefined);
+  assert.ok(buildClientSchema(data).getQueryType().getFields().viewer);
+});
 
 test("a long answer comes compressed and reads back", async () => {
   const query = "{ __schema { types { name description } } }";
