@@ -1,5 +1,6 @@
 # Everything a person or a machine does with this repository. It needs a Rust toolchain (1.95 or newer, with a C
-# compiler, as `rustc` itself does) and make; the crates come from cargo's registry on the first run.
+# compiler, as `rustc` itself does) and make, and to test Node 20 or newer; crates and packages come from their
+# registries on the first run.
 
 CARGO ?= cargo
 # Colours and progress bars are for people.
@@ -11,7 +12,9 @@ endif
 step = @printf '\n==> %s\n' "$(1)"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint fmt schema deny clean tools
+CLIENTS := e2e/clients/node_modules/.package-lock.json
+
+.PHONY: help demo test clients bench lint fmt schema deny clean tools
 
 help: ## What can be made
 	@printf 'Saldo settles revenue shares: from a provider'"'"'s records to a closed settlement.\n\n'
@@ -25,7 +28,7 @@ demo: tools ## Build Saldo and run it with a demo tenant whose provider sends re
 	$(call step,Starting the demo; Ctrl-C stops it and the next one goes on from there)
 	@exec "$${CARGO_TARGET_DIR:-target}/debug/saldo" demo
 
-test: lint ## Every check and test: formatting, lints, unit, API, schema, tidy and end-to-end
+test: lint clients ## Every check and test: formatting, lints, unit, API, schema, tidy and end-to-end
 	$(call step,Building every test and the binary that the end-to-end tests run)
 	$(CARGO) test --workspace --no-run
 	$(call step,Testing: rules and core; API and schema.graphql; tidiness; the real binary end to end)
@@ -33,6 +36,17 @@ test: lint ## Every check and test: formatting, lints, unit, API, schema, tidy a
 	  printf 'Note: crash-game-rounds.csv is not there (SALDO_TEST_DATA names its folder); tests on it are skipped.\n'
 	$(CARGO) test --workspace
 	$(call step,All checks passed)
+
+# What the end-to-end tests run against the binary; npm does nothing where it is installed already.
+clients: $(CLIENTS) ## Install the GraphQL clients from npm that the end-to-end tests use (needs Node 20)
+
+$(CLIENTS): e2e/clients/package-lock.json
+	@node -e 'process.exit(Number(parseInt(process.versions.node) < 20))' 2>/dev/null && command -v npm >/dev/null || { \
+	  printf 'Node is missing or too old: the end-to-end tests run real GraphQL clients. Install Node 20 or newer with npm:\n' >&2; \
+	  printf 'https://nodejs.org, or on Debian: apt-get install nodejs npm\n' >&2; exit 1; }
+	$(call step,Installing the GraphQL clients of the end-to-end tests)
+	cd e2e/clients && npm ci --no-audit --no-fund
+	@touch $@
 
 lint: tools ## Formatting and clippy, warnings denied
 	$(call step,Checking the formatting)

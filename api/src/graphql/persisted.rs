@@ -19,6 +19,8 @@ const ENTRY_BYTES: usize = 128;
 
 type Hash = [u8; 32];
 
+const NO_QUERY: Missing = Missing::Malformed("the request has no query");
+
 /// Why a request's document cannot be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Missing {
@@ -56,24 +58,23 @@ impl Documents {
     /// The document that a request asks for.
     pub fn find(&self, tenant: Option<TenantId>, incoming: &Incoming) -> Result<Document, Missing> {
         let named = hash_of(&incoming.extensions)?;
-        let given = incoming.query.as_deref().map(|text| (text, sha256(text)));
-        if let (Some(named), Some((_, given))) = (named, given)
-            && named != given
+        if let (Some(named), Some(text)) = (named, &incoming.query)
+            && named != sha256(text)
         {
             return Err(Missing::Malformed("persistedQuery.sha256Hash is not the hash of query"));
         }
         if let Some(allowed) = &self.allowed {
-            let hash = named.or(given.map(|(_, hash)| hash)).ok_or(Missing::Unknown)?;
+            let hash = named.or_else(|| incoming.query.as_deref().map(sha256)).ok_or(NO_QUERY)?;
             let text = allowed.get(&hash).cloned().ok_or(Missing::NotAllowed)?;
             return Ok(Document { text, keep: None });
         }
-        match (given, named) {
-            (Some((text, _)), keep) => Ok(Document { text: text.into(), keep }),
+        match (&incoming.query, named) {
+            (Some(text), keep) => Ok(Document { text: text.as_str().into(), keep }),
             (None, Some(hash)) => {
                 let text = self.sent.get(&(tenant, hash)).ok_or(Missing::Unknown)?;
                 Ok(Document { text, keep: None })
             }
-            (None, None) => Err(Missing::Malformed("the request has no query")),
+            (None, None) => Err(NO_QUERY),
         }
     }
 

@@ -4,11 +4,11 @@ use poem::http::header;
 use poem::web::Html;
 use poem::{IntoResponse, Response, handler};
 
-/// Scripts come from here and from where GraphiQL's code is; what they learn goes nowhere else, and no page frames
-/// this one.
+/// Scripts come from the page itself and from where GraphiQL's code is; what they learn goes to this server alone, and
+/// no other page frames this one.
 const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline' https://unpkg.com; style-src 'unsafe-inline' \
-    https://unpkg.com; font-src data: https://unpkg.com; img-src data:; connect-src 'self' https://unpkg.com; \
-    worker-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    https://unpkg.com; font-src data:; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+    frame-ancestors 'none'";
 
 /// GraphiQL, for whoever signs in first. Its own code comes from a public server (unpkg.com), and where that is out of
 /// reach the page says so.

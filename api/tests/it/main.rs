@@ -1,13 +1,18 @@
 //! The outside, without a network: requests go straight into the routes. The last module starts the binary itself.
 
 mod access;
+mod browsers;
+mod budgets;
 mod command_line;
+mod dropped;
 mod import;
 mod isolation;
+mod limits;
 mod live;
 mod requests;
 mod roles;
 mod schema;
 mod settling;
 mod support;
+mod transport;
 mod uploads;

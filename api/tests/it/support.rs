@@ -88,6 +88,15 @@ impl TestServer {
         self.send(request.body(json!({ "query": query }).to_string())).await
     }
 
+    /// The same database, once everything that has begun is done, served anew.
+    pub async fn reopened(mut self, settings: &Settings) -> Self {
+        self.keep = true;
+        self.domain.shut_down().await;
+        let folder = self.folder.clone();
+        drop(self);
+        Self::in_folder(folder, settings).await
+    }
+
     async fn on(file: &Path, key: MasterKey, folder: PathBuf, keep: bool, settings: &Settings) -> Self {
         Self::at(file, key, folder, keep, settings, Clock::System).await
     }

@@ -1,5 +1,6 @@
 //! The real binary, started, killed and driven over the network as its users do.
 
+mod clients;
 mod crash;
 mod demo;
 mod follower;
