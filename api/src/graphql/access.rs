@@ -1,15 +1,18 @@
 //! Members and API keys, and who one is oneself.
 
 use async_graphql::connection::Connection;
-use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
+use async_graphql::{ComplexObject, Context, Enum, ID, InputObject, Object, SimpleObject};
 use domain::ids::{ApiKeyId, MemberId, PartnerId, SourceId};
 use domain::tenants;
 
 use super::errors::{Failure, UserError, outcome};
 use super::ids::id;
+use super::loaders;
 use super::page::{self, Cursor, cost};
+use super::partners::Partner;
 use super::scalars::DateTime;
 use super::scoped;
+use super::sources::{self, Source};
 
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "domain::Role")]
@@ -42,15 +45,17 @@ pub struct Tenant {
 
 /// A person who may sign in.
 #[derive(SimpleObject)]
+#[graphql(complex)]
 pub struct Member {
     pub id: ID,
+    /// In lower case, and once in a tenant.
     pub email: String,
     pub name: String,
     pub role: Role,
-    /// The one partner whose things a partner's user sees.
-    pub partner_id: Option<ID>,
     pub state: MemberState,
     pub created_at: DateTime,
+    #[graphql(skip)]
+    partner: Option<PartnerId>,
 }
 
 impl From<tenants::Member> for Member {
@@ -60,32 +65,57 @@ impl From<tenants::Member> for Member {
             email: member.email,
             name: member.name,
             role: member.role.into(),
-            partner_id: member.partner.map(ID::from),
             state: member.state.into(),
             created_at: member.created_at.into(),
+            partner: member.partner,
         }
     }
 }
 
+#[ComplexObject]
+impl Member {
+    /// The one partner whose things a partner's user sees; null for the tenant's own people.
+    async fn partner(&self, ctx: &Context<'_>) -> Result<Option<Partner>, Failure> {
+        let Some(id) = self.partner else { return Ok(None) };
+        Ok(loaders::one(ctx, id).await?.map(Partner::from))
+    }
+}
+
+/// The member who did something; null where nobody is named, and for whoever may not see that member.
+pub async fn member(ctx: &Context<'_>, id: Option<MemberId>) -> Result<Option<Member>, Failure> {
+    let Some(id) = id else { return Ok(None) };
+    Ok(loaders::one(ctx, id).await?.map(Member::from))
+}
+
 /// The key of a machine that sends to one source.
 #[derive(SimpleObject)]
+#[graphql(complex)]
 pub struct ApiKey {
     pub id: ID,
-    pub source_id: ID,
     pub name: String,
     pub revoked_at: Option<DateTime>,
     pub created_at: DateTime,
+    #[graphql(skip)]
+    source: SourceId,
 }
 
 impl From<tenants::ApiKey> for ApiKey {
     fn from(key: tenants::ApiKey) -> Self {
         Self {
             id: key.id.into(),
-            source_id: key.source.into(),
             name: key.name,
             revoked_at: key.revoked_at.map(DateTime),
             created_at: key.created_at.into(),
+            source: key.source,
         }
+    }
+}
+
+#[ComplexObject]
+impl ApiKey {
+    /// The one source that it sends to.
+    async fn source(&self, ctx: &Context<'_>) -> Result<Source, Failure> {
+        sources::of(ctx, self.source).await
     }
 }
 

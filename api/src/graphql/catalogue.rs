@@ -5,11 +5,12 @@ use async_graphql::{ComplexObject, Context, ID, InputObject, Object, SimpleObjec
 use domain::catalogue;
 use domain::ids::ProductId;
 use domain::time::Timestamp;
+use domain::transactions::transaction;
 
 use super::errors::{Failure, UserError, outcome};
 use super::ids::id;
-use super::loaders::{self, ProductVersionsOf};
-use super::page::{self, Cursor, cost};
+use super::loaders::{self, PlayerVersionsOf, ProductVersionsOf};
+use super::page::{self, Cursor, cost, short};
 use super::scalars::{DateTime, Decimal};
 use super::scoped;
 
@@ -54,6 +55,7 @@ impl From<catalogue::Product> for Product {
 #[ComplexObject]
 impl Product {
     /// What is true of it from when on, oldest first.
+    #[graphql(complexity = "short(child_complexity)")]
     async fn versions(&self, ctx: &Context<'_>) -> Result<Vec<ProductVersion>, Failure> {
         let versions = loaders::one(ctx, ProductVersionsOf(self.key)).await?;
         Ok(versions.unwrap_or_default().into_iter().map(ProductVersion::from).collect())
@@ -91,11 +93,35 @@ fn beginning(time: Timestamp) -> Option<DateTime> {
     time.in_range().then_some(DateTime(time))
 }
 
+/// A player about whom staff said something.
+#[derive(SimpleObject)]
+#[graphql(complex)]
+pub struct Player {
+    /// What transactions name it by, in hexadecimal digits.
+    pub pseudonym: String,
+    #[graphql(skip)]
+    key: transaction::Player,
+}
+
+impl From<transaction::Player> for Player {
+    fn from(key: transaction::Player) -> Self {
+        Self { pseudonym: hex(&key), key }
+    }
+}
+
+#[ComplexObject]
+impl Player {
+    /// What staff said about it from when on, oldest first.
+    #[graphql(complexity = "short(child_complexity)")]
+    async fn versions(&self, ctx: &Context<'_>) -> Result<Vec<PlayerVersion>, Failure> {
+        let versions = loaders::one(ctx, PlayerVersionsOf(self.key)).await?;
+        Ok(versions.unwrap_or_default().into_iter().map(PlayerVersion::from).collect())
+    }
+}
+
 /// What staff said about a player from a time on.
 #[derive(SimpleObject)]
 pub struct PlayerVersion {
-    /// The pseudonym that transactions carry.
-    pub player: String,
     /// Null: from the beginning.
     pub valid_from: Option<DateTime>,
     pub segment: Option<String>,
@@ -107,7 +133,6 @@ pub struct PlayerVersion {
 impl From<catalogue::PlayerVersion> for PlayerVersion {
     fn from(version: catalogue::PlayerVersion) -> Self {
         Self {
-            player: hex(&version.player),
             valid_from: beginning(version.valid_from),
             segment: version.segment,
             tags: serde_json::from_str(&version.tags).unwrap_or_default(),
@@ -126,8 +151,16 @@ pub struct CatalogueQuery;
 #[Object]
 impl CatalogueQuery {
     /// The tenant's own assets, and the currencies whose accounting digits it set. Every other ISO currency is known.
-    async fn assets(&self, ctx: &Context<'_>) -> Result<Vec<Asset>, Failure> {
-        Ok(scoped(ctx)?.assets().await?.into_iter().map(Asset::from).collect())
+    /// By code.
+    #[graphql(complexity = "cost(first, child_complexity)")]
+    async fn assets(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i32>,
+        after: Option<String>,
+    ) -> Result<Connection<Cursor, Asset>, Failure> {
+        let page = scoped(ctx)?.assets(page::request(first, after.as_deref())?).await?;
+        Ok(page::connection(page, |asset| asset.code.clone()))
     }
 
     #[graphql(complexity = "cost(first, child_complexity)")]
@@ -141,9 +174,16 @@ impl CatalogueQuery {
         Ok(page::connection(page, |product| product.id.0))
     }
 
-    /// What staff said about players. A player that nobody spoke of is not listed.
-    async fn players(&self, ctx: &Context<'_>) -> Result<Vec<PlayerVersion>, Failure> {
-        Ok(scoped(ctx)?.players().await?.into_iter().map(PlayerVersion::from).collect())
+    /// The players about whom staff said something, by pseudonym. One that nobody spoke of is not listed.
+    #[graphql(complexity = "cost(first, child_complexity)")]
+    async fn players(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i32>,
+        after: Option<String>,
+    ) -> Result<Connection<Cursor, Player>, Failure> {
+        let page = scoped(ctx)?.players(page::request(first, after.as_deref())?).await?;
+        Ok(page::connection(page, |player| *player))
     }
 }
 
@@ -227,7 +267,7 @@ pub struct SetPlayerInput {
 
 #[derive(SimpleObject)]
 pub struct SetPlayerPayload {
-    player: Option<PlayerVersion>,
+    player: Option<Player>,
     user_errors: Vec<UserError>,
 }
 
@@ -280,7 +320,7 @@ impl CatalogueMutation {
             valid_from: input.valid_from.map(|time| time.0),
         };
         let set = scoped(ctx)?.set_player(&input.player, facts).await;
-        let (player, user_errors) = outcome(set.map(PlayerVersion::from).map_err(Failure::from))?;
+        let (player, user_errors) = outcome(set.map(Player::from).map_err(Failure::from))?;
         Ok(SetPlayerPayload { player, user_errors })
     }
 }

@@ -2,17 +2,19 @@
 
 use async_graphql::connection::Connection;
 use async_graphql::{ComplexObject, Context, Enum, ID, InputObject, Object, SimpleObject};
-use domain::ids::{ContractId, PartnerId};
+use domain::ids::{ContractId, MemberId, PartnerId};
 use domain::{Scoped, contracts};
 
+use super::access::{self, Member};
+use super::agreed::Terms;
 use super::errors::{Failure, UserError, outcome};
 use super::ids::id;
 use super::loaders::{self, VersionsOf};
-use super::page::{self, Cursor, cost};
+use super::page::{self, Cursor, cost, short};
 use super::partners::Partner;
 use super::scalars::DateTime;
 use super::scoped;
-use super::terms::{Terms, TermsInput};
+use super::terms::TermsInput;
 
 /// What is agreed with a partner.
 #[derive(SimpleObject)]
@@ -42,6 +44,7 @@ impl Contract {
     }
 
     /// In the order they were written, drafts too.
+    #[graphql(complexity = "short(child_complexity)")]
     async fn versions(&self, ctx: &Context<'_>) -> Result<Vec<ContractVersion>, Failure> {
         let versions = loaders::one(ctx, VersionsOf(self.key)).await?.unwrap_or_default();
         Ok(versions.into_iter().map(ContractVersion::from).collect())
@@ -57,7 +60,9 @@ pub enum ContractVersionState {
     Active,
 }
 
+/// What holds from a day on.
 #[derive(SimpleObject)]
+#[graphql(complex)]
 pub struct ContractVersion {
     /// 1 is the first that was written, whatever it counts from.
     pub version: i64,
@@ -67,8 +72,16 @@ pub struct ContractVersion {
     pub terms: Terms,
     pub created_at: DateTime,
     pub activated_at: Option<DateTime>,
-    /// The member who activated it.
-    pub activated_by_id: Option<ID>,
+    #[graphql(skip)]
+    activated_by: Option<MemberId>,
+}
+
+#[ComplexObject]
+impl ContractVersion {
+    /// The member who activated it; null for whoever may not see that member.
+    async fn activated_by(&self, ctx: &Context<'_>) -> Result<Option<Member>, Failure> {
+        access::member(ctx, self.activated_by).await
+    }
 }
 
 impl From<contracts::ContractVersion> for ContractVersion {
@@ -80,7 +93,7 @@ impl From<contracts::ContractVersion> for ContractVersion {
             terms: version.terms.into(),
             created_at: version.created_at.into(),
             activated_at: version.activated_at.map(DateTime),
-            activated_by_id: version.activated_by.map(ID::from),
+            activated_by: version.activated_by,
         }
     }
 }
@@ -132,20 +145,29 @@ pub struct ActivateContractVersionInput {
 
 macro_rules! version_payload {
     ($name:ident) => {
-        #[derive(SimpleObject)]
-        #[graphql(complex)]
         pub struct $name {
-            pub contract_version: Option<ContractVersion>,
-            pub user_errors: Vec<UserError>,
-            #[graphql(skip)]
+            contract_version: Option<ContractVersion>,
+            user_errors: Vec<UserError>,
             of: Option<ContractId>,
         }
 
-        #[ComplexObject]
+        #[Object]
         impl $name {
+            /// The contract as it is now.
             async fn contract(&self, ctx: &Context<'_>) -> Result<Option<Contract>, Failure> {
                 let Some(id) = self.of else { return Ok(None) };
                 Ok(loaders::one(ctx, id).await?.map(Contract::from))
+            }
+
+            /// The version that was written or put in force.
+            async fn contract_version(&self) -> Option<&ContractVersion> {
+                self.contract_version.as_ref()
+            }
+
+            /// What should have been done otherwise; empty when it is done.
+            #[graphql(complexity = "short(child_complexity)")]
+            async fn user_errors(&self) -> &[UserError] {
+                &self.user_errors
             }
         }
 

@@ -16,7 +16,7 @@ use super::sources::{self, Source};
 
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "imports::run::State")]
-pub enum ImportState {
+pub enum ImportRunState {
     /// Under way, or cut off and waiting to be resumed.
     Running,
     Completed,
@@ -89,7 +89,7 @@ impl ImportRun {
         sources::of(ctx, self.source).await
     }
 
-    async fn state(&self) -> Result<ImportState, Failure> {
+    async fn state(&self) -> Result<ImportRunState, Failure> {
         Ok(word("import state", &self.state, imports::run::State::parse)?.into())
     }
 }
@@ -102,6 +102,11 @@ impl ImportRun {
     }
 }
 
+#[derive(InputObject)]
+pub struct ImportRunFilter {
+    source_id: Option<ID>,
+}
+
 #[derive(Default)]
 pub struct ImportsQuery;
 
@@ -112,11 +117,11 @@ impl ImportsQuery {
     async fn import_runs(
         &self,
         ctx: &Context<'_>,
-        source_id: Option<ID>,
+        filter: Option<ImportRunFilter>,
         first: Option<i32>,
         after: Option<String>,
     ) -> Result<Connection<Cursor, ImportRun>, Failure> {
-        let source = source_id.map(|source| id(&source, SourceId::parse));
+        let source = filter.and_then(|filter| filter.source_id).map(|source| id(&source, SourceId::parse));
         let page = scoped(ctx)?.import_runs(source, page::request(first, after.as_deref())?).await?;
         Ok(page::connection(page, |run| run.id.0))
     }

@@ -1,5 +1,6 @@
 //! The ledger: accounts with their balances, and what was posted for a settlement.
 
+use async_graphql::connection::Connection;
 use async_graphql::{ComplexObject, Context, Enum, ID, Object, SimpleObject};
 use domain::ids::{AccountId, PartnerId, SettlementId};
 use domain::ledger::{self, posting};
@@ -7,6 +8,7 @@ use domain::ledger::{self, posting};
 use super::errors::Failure;
 use super::loaders;
 use super::money::{self, word};
+use super::page::{self, Cursor, cost, short};
 use super::partners::Partner;
 use super::scalars::{DateTime, Money};
 use super::scoped;
@@ -105,6 +107,8 @@ impl LedgerEntry {
         Ok(loaders::required(ctx, self.settlement, "settlement").await?.into())
     }
 
+    /// At least two; they sum to zero.
+    #[graphql(complexity = "short(child_complexity)")]
     async fn legs(&self, ctx: &Context<'_>) -> Result<Vec<LedgerLeg>, Failure> {
         let settlement = loaders::required(ctx, self.settlement, "settlement").await?;
         let asset = money::asset(ctx, &settlement.currency).await?;
@@ -151,9 +155,16 @@ pub struct LedgerQuery;
 
 #[Object]
 impl LedgerQuery {
-    /// Every account with its balance; a partner's user sees its own.
-    async fn ledger_accounts(&self, ctx: &Context<'_>) -> Result<Vec<LedgerAccount>, Failure> {
-        Ok(scoped(ctx)?.accounts().await?.into_iter().map(LedgerAccount::from).collect())
+    /// Accounts with their balances, the latest opened first; a partner's user sees its own.
+    #[graphql(complexity = "cost(first, child_complexity)")]
+    async fn ledger_accounts(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i32>,
+        after: Option<String>,
+    ) -> Result<Connection<Cursor, LedgerAccount>, Failure> {
+        let page = scoped(ctx)?.accounts(page::request(first, after.as_deref())?).await?;
+        Ok(page::connection(page, |account| account.id.0))
     }
 
     /// Reads all books back and proves that they balance. It takes as long as reading every transaction does.

@@ -7,9 +7,16 @@ use std::sync::Arc;
 
 use async_graphql::Context;
 use async_graphql::dataloader::{DataLoader, Loader};
-use domain::ids::{AccountId, ContractId, ImportRunId, PartnerId, ProductId, SettlementId, SourceId, TransactionId};
+use domain::ids::{
+    AccountId, ContractId, ImportRunId, MemberId, PartnerId, ProductId, QuarantineId, SettlementId, SourceId,
+    TransactionId,
+};
 use domain::money::Asset;
-use domain::{Error, Scoped, catalogue, contracts, imports, ledger, partners, settlements, sources, transactions};
+use domain::page::{Page, PageRequest};
+use domain::transactions::transaction::Player;
+use domain::{
+    Error, Scoped, catalogue, contracts, imports, ledger, partners, settlements, sources, tenants, transactions,
+};
 
 use super::errors::Failure;
 
@@ -40,6 +47,19 @@ where
     one(ctx, key).await?.ok_or(Failure::Core(Error::NotFound(what)))
 }
 
+/// What some keys stand for. Those that are not there, or not the caller's, are left out.
+pub async fn many<K>(
+    ctx: &Context<'_>,
+    keys: impl IntoIterator<Item = K>,
+) -> Result<HashMap<K, <Rows as Loader<K>>::Value>, Failure>
+where
+    K: Send + Sync + Hash + Eq + Clone + 'static,
+    Rows: Loader<K, Error = Arc<Error>>,
+{
+    let loaders = ctx.data_opt::<Loaders>().ok_or(Failure::Unauthenticated)?;
+    loaders.load_many(keys).await.map_err(Failure::Shared)
+}
+
 fn by<K: Hash + Eq, V>(rows: domain::Result<Vec<V>>, key: impl Fn(&V) -> K) -> Result<HashMap<K, V>, Arc<Error>> {
     Ok(rows.map_err(Arc::new)?.into_iter().map(|row| (key(&row), row)).collect())
 }
@@ -50,6 +70,16 @@ impl Loader<PartnerId> for Rows {
 
     async fn load(&self, ids: &[PartnerId]) -> Result<HashMap<PartnerId, Self::Value>, Self::Error> {
         by(self.0.partners_by_ids(ids).await, |partner| partner.id)
+    }
+}
+
+/// Members whom the caller may see.
+impl Loader<MemberId> for Rows {
+    type Value = tenants::Member;
+    type Error = Arc<Error>;
+
+    async fn load(&self, ids: &[MemberId]) -> Result<HashMap<MemberId, Self::Value>, Self::Error> {
+        by(self.0.members_by_ids(ids).await, |member| member.id)
     }
 }
 
@@ -107,6 +137,26 @@ impl Loader<ProductVersionsOf> for Rows {
     }
 }
 
+/// What staff said about a player, oldest first.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct PlayerVersionsOf(pub Player);
+
+impl Loader<PlayerVersionsOf> for Rows {
+    type Value = Vec<catalogue::PlayerVersion>;
+    type Error = Arc<Error>;
+
+    async fn load(&self, keys: &[PlayerVersionsOf]) -> Result<HashMap<PlayerVersionsOf, Self::Value>, Self::Error> {
+        let players: Vec<Player> = keys.iter().map(|key| key.0).collect();
+        let mut versions: HashMap<PlayerVersionsOf, Self::Value> = HashMap::new();
+        for version in self.0.player_versions(&players).await.map_err(Arc::new)? {
+            // A pseudonym of another length is none of those that were asked for.
+            let Ok(player) = Player::try_from(version.player.as_slice()) else { continue };
+            versions.entry(PlayerVersionsOf(player)).or_default().push(version);
+        }
+        Ok(versions)
+    }
+}
+
 /// A currency or asset by its code.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct AssetCode(pub String);
@@ -116,13 +166,9 @@ impl Loader<AssetCode> for Rows {
     type Error = Arc<Error>;
 
     async fn load(&self, codes: &[AssetCode]) -> Result<HashMap<AssetCode, Asset>, Self::Error> {
-        let mut assets = HashMap::new();
-        for code in codes {
-            if let Some(asset) = self.0.asset(&code.0).await.map_err(Arc::new)? {
-                assets.insert(code.clone(), asset);
-            }
-        }
-        Ok(assets)
+        let codes: Vec<String> = codes.iter().map(|code| code.0.clone()).collect();
+        let assets = self.0.assets_by_codes(&codes).await.map_err(Arc::new)?;
+        Ok(assets.into_iter().map(|(code, asset)| (AssetCode(code), asset)).collect())
     }
 }
 
@@ -168,6 +214,15 @@ impl Loader<ImportRunId> for Rows {
     }
 }
 
+impl Loader<QuarantineId> for Rows {
+    type Value = transactions::QuarantinedRecord;
+    type Error = Arc<Error>;
+
+    async fn load(&self, ids: &[QuarantineId]) -> Result<HashMap<QuarantineId, Self::Value>, Self::Error> {
+        by(self.0.quarantined_records_by_ids(ids).await, |record| record.id)
+    }
+}
+
 impl Loader<AccountId> for Rows {
     type Value = ledger::Account;
     type Error = Arc<Error>;
@@ -192,20 +247,29 @@ impl Loader<StatementOf> for Rows {
     }
 }
 
-/// What was posted for a settlement, oldest first.
+/// A page of what was posted for a settlement, latest first.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct EntriesOf(pub SettlementId);
+pub struct EntriesOf(pub SettlementId, pub PageRequest);
 
 impl Loader<EntriesOf> for Rows {
-    type Value = Vec<(ledger::Entry, Vec<ledger::EntryLeg>)>;
+    type Value = Page<(ledger::Entry, Vec<ledger::EntryLeg>)>;
     type Error = Arc<Error>;
 
     async fn load(&self, keys: &[EntriesOf]) -> Result<HashMap<EntriesOf, Self::Value>, Self::Error> {
-        let ids: Vec<SettlementId> = keys.iter().map(|key| key.0).collect();
-        let mut entries: HashMap<EntriesOf, Self::Value> = HashMap::new();
-        for (entry, legs) in self.0.entries(&ids).await.map_err(Arc::new)? {
-            entries.entry(EntriesOf(entry.settlement_id)).or_default().push((entry, legs));
+        let mut entries = HashMap::new();
+        for (page, ids) in grouped(keys.iter().map(|key| (key.1, key.0))) {
+            let found = self.0.entries(&ids, page).await.map_err(Arc::new)?;
+            entries.extend(found.into_iter().map(|(id, of_one)| (EntriesOf(id, page), of_one)));
         }
         Ok(entries)
     }
+}
+
+/// What is asked for with the same arguments, which is all that one field of a query asks for.
+fn grouped<A: Eq + Hash, K>(keys: impl Iterator<Item = (A, K)>) -> HashMap<A, Vec<K>> {
+    let mut groups: HashMap<A, Vec<K>> = HashMap::new();
+    for (arguments, key) in keys {
+        groups.entry(arguments).or_default().push(key);
+    }
+    groups
 }

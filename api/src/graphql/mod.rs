@@ -15,6 +15,7 @@
 //! 6. `cargo run -p api -- schema > schema.graphql`; a test compares.
 
 pub mod access;
+pub mod agreed;
 pub mod catalogue;
 pub mod clauses;
 pub mod contracts;

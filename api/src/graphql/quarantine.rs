@@ -7,21 +7,24 @@ use domain::money::Units;
 use domain::transactions::transaction::Difference;
 use domain::transactions::{self, RecordOutcome as CoreOutcome, quarantine};
 
+use super::access::{self, Member};
 use super::errors::{Failure, UserError, outcome};
 use super::ids::id;
 use super::imports::ImportRun;
 use super::loaders;
 use super::money::{self, corrupt, word};
-use super::page::{self, Cursor, cost};
+use super::page::{self, Cursor, cost, short};
 use super::recording::RecordTransactionResult;
 use super::scalars::{DateTime, Decimal};
 use super::scoped;
 use super::sources::{self, Source};
 use super::transactions::{Transaction, shown};
 
+/// Where a record in quarantine stands.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "quarantine::State")]
-pub enum QuarantineState {
+pub enum QuarantinedRecordState {
+    /// Waits for a person, and keeps its settlements from closing.
     Open,
     /// Corrected, or tried again after its cause was mended, and taken.
     Retried,
@@ -42,8 +45,6 @@ pub struct QuarantinedRecord {
     /// What is wrong with it.
     pub error: UserError,
     pub resolved_at: Option<DateTime>,
-    /// The member who corrected or dismissed it.
-    pub resolved_by_id: Option<ID>,
     /// Why it was dismissed.
     pub note: Option<String>,
     pub created_at: DateTime,
@@ -51,6 +52,8 @@ pub struct QuarantinedRecord {
     state: String,
     #[graphql(skip)]
     header: Option<String>,
+    #[graphql(skip)]
+    resolved_by: Option<MemberId>,
     #[graphql(skip)]
     source: SourceId,
     #[graphql(skip)]
@@ -68,11 +71,11 @@ impl From<transactions::QuarantinedRecord> for QuarantinedRecord {
             raw_record: shown(row.raw),
             error: UserError { code: row.code, field, message: row.message },
             resolved_at: row.resolved_at.map(DateTime),
-            resolved_by_id: row.resolved_by.map(|member| MemberId(member).into()),
             note: row.note,
             created_at: row.created_at.into(),
             state: row.state,
             header: row.header,
+            resolved_by: row.resolved_by.map(MemberId),
             source: row.source_id,
             run: row.import_run_id,
         }
@@ -85,8 +88,13 @@ impl QuarantinedRecord {
         sources::of(ctx, self.source).await
     }
 
-    async fn state(&self) -> Result<QuarantineState, Failure> {
+    async fn state(&self) -> Result<QuarantinedRecordState, Failure> {
         Ok(word("quarantine state", &self.state, quarantine::State::parse)?.into())
+    }
+
+    /// The member who corrected or dismissed it; null for whoever may not see that member.
+    async fn resolved_by(&self, ctx: &Context<'_>) -> Result<Option<Member>, Failure> {
+        access::member(ctx, self.resolved_by).await
     }
 
     /// The column names that it was read with, for CSV.
@@ -152,6 +160,7 @@ impl Conflict {
         Ok(loaders::required(ctx, self.stands, "transaction").await?.into())
     }
 
+    #[graphql(complexity = "short(child_complexity)")]
     async fn differences(&self, ctx: &Context<'_>) -> Result<Vec<FieldDifference>, Failure> {
         let differences: Vec<Difference> =
             serde_json::from_str(&self.differences).map_err(|error| corrupt(format!("a conflict: {error}")))?;
@@ -188,7 +197,12 @@ async fn major(ctx: &Context<'_>, units: Option<String>, currency: &str) -> Resu
 #[derive(Default, InputObject)]
 pub struct QuarantineFilter {
     source_id: Option<ID>,
-    state: Option<QuarantineState>,
+    state: Option<QuarantinedRecordState>,
+}
+
+#[derive(InputObject)]
+pub struct ConflictFilter {
+    source_id: Option<ID>,
 }
 
 #[derive(Default)]
@@ -219,11 +233,11 @@ impl QuarantineQuery {
     async fn conflicts(
         &self,
         ctx: &Context<'_>,
-        source_id: Option<ID>,
+        filter: Option<ConflictFilter>,
         first: Option<i32>,
         after: Option<String>,
     ) -> Result<Connection<Cursor, Conflict>, Failure> {
-        let source = source_id.map(|source| id(&source, SourceId::parse));
+        let source = filter.and_then(|filter| filter.source_id).map(|source| id(&source, SourceId::parse));
         let page = scoped(ctx)?.conflicts(source, page::request(first, after.as_deref())?).await?;
         Ok(page::connection(page, |conflict| conflict.id.0))
     }
@@ -231,7 +245,7 @@ impl QuarantineQuery {
 
 #[derive(InputObject)]
 pub struct RetryQuarantinedRecordInput {
-    record_id: ID,
+    quarantined_record_id: ID,
     /// What to take in its place: a record of the same format, or a transaction in JSON where it came as one. The
     /// record as it came when absent.
     correction: Option<String>,
@@ -239,7 +253,7 @@ pub struct RetryQuarantinedRecordInput {
 
 #[derive(SimpleObject)]
 pub struct RetryQuarantinedRecordPayload {
-    pub record: Option<QuarantinedRecord>,
+    pub quarantined_record: Option<QuarantinedRecord>,
     /// What the record became; empty when it is ignored or still wrong, and then `userErrors` says why.
     pub results: Vec<RecordTransactionResult>,
     pub user_errors: Vec<UserError>,
@@ -247,14 +261,14 @@ pub struct RetryQuarantinedRecordPayload {
 
 #[derive(InputObject)]
 pub struct DismissQuarantinedRecordInput {
-    record_id: ID,
+    quarantined_record_id: ID,
     /// Why, for whoever asks later.
     note: String,
 }
 
 #[derive(SimpleObject)]
 pub struct DismissQuarantinedRecordPayload {
-    pub record: Option<QuarantinedRecord>,
+    pub quarantined_record: Option<QuarantinedRecord>,
     pub user_errors: Vec<UserError>,
 }
 
@@ -269,12 +283,12 @@ impl QuarantineMutation {
         ctx: &Context<'_>,
         input: RetryQuarantinedRecordInput,
     ) -> Result<RetryQuarantinedRecordPayload, Failure> {
-        let record = id(&input.record_id, QuarantineId::parse);
+        let record = id(&input.quarantined_record_id, QuarantineId::parse);
         let retried = scoped(ctx)?.retry_quarantined(record, input.correction).await;
         let (retried, user_errors) = outcome(retried.map_err(Failure::from))?;
-        let mut payload = RetryQuarantinedRecordPayload { record: None, results: Vec::new(), user_errors };
+        let mut payload = RetryQuarantinedRecordPayload { quarantined_record: None, results: Vec::new(), user_errors };
         if let Some(retried) = retried {
-            payload.record = Some(retried.record.into());
+            payload.quarantined_record = Some(retried.record.into());
             match retried.outcome {
                 CoreOutcome::Taken(taken) => {
                     let results = taken.into_iter().map(|taken| RecordTransactionResult::taken(taken, "correction"));
@@ -293,9 +307,10 @@ impl QuarantineMutation {
         ctx: &Context<'_>,
         input: DismissQuarantinedRecordInput,
     ) -> Result<DismissQuarantinedRecordPayload, Failure> {
-        let record = id(&input.record_id, QuarantineId::parse);
+        let record = id(&input.quarantined_record_id, QuarantineId::parse);
         let dismissed = scoped(ctx)?.dismiss_quarantined(record, &input.note).await;
-        let (record, user_errors) = outcome(dismissed.map_err(Failure::from))?;
-        Ok(DismissQuarantinedRecordPayload { record: record.map(QuarantinedRecord::from), user_errors })
+        let (dismissed, user_errors) = outcome(dismissed.map_err(Failure::from))?;
+        let quarantined_record = dismissed.map(QuarantinedRecord::from);
+        Ok(DismissQuarantinedRecordPayload { quarantined_record, user_errors })
     }
 }

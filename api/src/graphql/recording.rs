@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use async_graphql::{ComplexObject, Context, Enum, ID, InputObject, Object, SimpleObject};
+use async_graphql::{ComplexObject, Context, Enum, InputObject, Object, SimpleObject};
 use domain::ids::{QuarantineId, TransactionId};
 use domain::transactions::transaction::{self, Draft, Kind};
 use domain::transactions::{self, What};
@@ -10,6 +10,7 @@ use domain::{Code, Problem};
 
 use super::errors::{Failure, UserError, outcome};
 use super::loaders;
+use super::quarantine::QuarantinedRecord;
 use super::scalars::{DateTime, MoneyInput};
 use super::scoped;
 use super::sources;
@@ -116,8 +117,8 @@ pub struct RecordTransactionResult {
     pub outcome: RecordOutcome,
     /// Why it is in quarantine or in conflict.
     pub error: Option<UserError>,
-    /// The record in quarantine.
-    pub quarantined_record_id: Option<ID>,
+    #[graphql(skip)]
+    record: Option<QuarantineId>,
     #[graphql(skip)]
     stands: Option<TransactionId>,
 }
@@ -128,6 +129,12 @@ impl RecordTransactionResult {
     async fn transaction(&self, ctx: &Context<'_>) -> Result<Option<Transaction>, Failure> {
         let Some(id) = self.stands else { return Ok(None) };
         Ok(loaders::one(ctx, id).await?.map(Transaction::from))
+    }
+
+    /// The record in quarantine; null where there is none.
+    async fn quarantined_record(&self, ctx: &Context<'_>) -> Result<Option<QuarantinedRecord>, Failure> {
+        let Some(id) = self.record else { return Ok(None) };
+        Ok(loaders::one(ctx, id).await?.map(QuarantinedRecord::from))
     }
 }
 
@@ -143,7 +150,7 @@ impl RecordTransactionResult {
             What::Conflict => (RecordOutcome::Conflict, Some(conflict())),
         };
         let (external_id, stands) = (taken.external_id, Some(taken.transaction));
-        Self { external_id, outcome, error, quarantined_record_id: None, stands }
+        Self { external_id, outcome, error, record: None, stands }
     }
 
     fn quarantined(external_id: String, record: QuarantineId, problem: Problem, path: &str) -> Self {
@@ -151,7 +158,7 @@ impl RecordTransactionResult {
             external_id,
             outcome: RecordOutcome::Quarantined,
             error: Some(named_as_input(problem).under(path).into()),
-            quarantined_record_id: Some(record.into()),
+            record: Some(record),
             stands: None,
         }
     }
@@ -211,7 +218,7 @@ async fn record(ctx: &Context<'_>, input: RecordTransactionsInput) -> Result<Vec
                 external_id,
                 outcome: RecordOutcome::Dismissed,
                 error: None,
-                quarantined_record_id: None,
+                record: None,
                 stands: None,
             }),
         }

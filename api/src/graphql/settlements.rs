@@ -15,7 +15,7 @@ use super::ids::id;
 use super::ledger::LedgerEntry;
 use super::loaders::{self, EntriesOf, StatementOf};
 use super::money::{of_minor, of_units, word};
-use super::page::{self, Cursor, cost};
+use super::page::{self, Cursor, cost, short};
 use super::partners::Partner;
 use super::scalars::{DateTime, Decimal, Money};
 use super::scoped;
@@ -95,7 +95,7 @@ impl Settlement {
     }
 
     /// As of now; their amounts add up to the total.
-    #[graphql(complexity = "LINES * child_complexity + 1")]
+    #[graphql(complexity = "short(child_complexity)")]
     async fn lines(&self, ctx: &Context<'_>) -> Result<Vec<SettlementLine>, Failure> {
         let statement = self.statement(ctx).await?;
         Ok(statement.lines.iter().map(|line| SettlementLine::new(line.clone(), &statement.asset)).collect())
@@ -125,22 +125,26 @@ impl Settlement {
     }
 
     /// Why it cannot close yet, each with what to do; empty when it can, or has.
-    #[graphql(complexity = "BLOCKERS_COST + child_complexity")]
+    #[graphql(complexity = "BLOCKERS_COST + short(child_complexity)")]
     async fn blockers(&self, ctx: &Context<'_>) -> Result<Vec<Blocker>, Failure> {
         let blockers = scoped(ctx)?.blockers(self.row.id).await?;
         Ok(blockers.iter().map(Blocker::from).collect())
     }
 
-    /// What was posted for it, oldest first.
-    #[graphql(complexity = "LINES * child_complexity + 1")]
-    async fn entries(&self, ctx: &Context<'_>) -> Result<Vec<LedgerEntry>, Failure> {
-        let entries = loaders::one(ctx, EntriesOf(self.row.id)).await?.unwrap_or_default();
-        Ok(entries.into_iter().map(LedgerEntry::from).collect())
+    /// What was posted for it, the latest first.
+    #[graphql(complexity = "cost(first, child_complexity)")]
+    async fn entries(
+        &self,
+        ctx: &Context<'_>,
+        first: Option<i32>,
+        after: Option<String>,
+    ) -> Result<Connection<Cursor, LedgerEntry>, Failure> {
+        let key = EntriesOf(self.row.id, page::request(first, after.as_deref())?);
+        let page = loaders::one(ctx, key).await?.unwrap_or_default();
+        Ok(page::connection(page, |(entry, _)| entry.id.0))
     }
 }
 
-/// Lines and entries of a settlement, as its cost reckons them; most have fewer.
-const LINES: usize = 5;
 /// It asks every source of the contract.
 const BLOCKERS_COST: usize = 20;
 
@@ -203,10 +207,40 @@ fn label(line: &settlement::Line) -> String {
 }
 
 /// Why a settlement cannot close yet.
+#[derive(Clone, Copy, PartialEq, Eq, Enum)]
+pub enum BlockerCode {
+    /// The period goes on.
+    PeriodNotEnded,
+    /// An earlier period of the same contract and currency is open, and may carry into this one.
+    EarlierPeriodOpen,
+    /// A file is on its way in.
+    ImportRunning,
+    /// Records wait in quarantine.
+    QuarantinedRecords,
+    /// A source has delivered nothing for days that it promised.
+    MissingDays,
+    /// The contract covers transactions that it cannot count.
+    UnpricedTransactions,
+}
+
+impl From<&blockers::Blocker> for BlockerCode {
+    fn from(blocker: &blockers::Blocker) -> Self {
+        match blocker {
+            blockers::Blocker::PeriodNotEnded { .. } => Self::PeriodNotEnded,
+            blockers::Blocker::EarlierPeriodOpen { .. } => Self::EarlierPeriodOpen,
+            blockers::Blocker::ImportRunning { .. } => Self::ImportRunning,
+            blockers::Blocker::QuarantinedRecords { .. } => Self::QuarantinedRecords,
+            blockers::Blocker::MissingDays { .. } => Self::MissingDays,
+            blockers::Blocker::UnpricedTransactions { .. } => Self::UnpricedTransactions,
+        }
+    }
+}
+
+/// Why a settlement cannot close yet, and what to do about it.
 #[derive(SimpleObject)]
 pub struct Blocker {
-    /// Such as `MISSING_DAYS`.
-    pub code: String,
+    pub code: BlockerCode,
+    /// In words, with what it is about.
     pub message: String,
     /// What to do about it.
     pub remedy: String,
@@ -214,7 +248,7 @@ pub struct Blocker {
 
 impl From<&blockers::Blocker> for Blocker {
     fn from(blocker: &blockers::Blocker) -> Self {
-        Self { code: blocker.code().to_owned(), message: blocker.message(), remedy: blocker.remedy().to_owned() }
+        Self { code: blocker.into(), message: blocker.message(), remedy: blocker.remedy().to_owned() }
     }
 }
 

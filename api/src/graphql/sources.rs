@@ -3,10 +3,11 @@
 use async_graphql::connection::Connection;
 use async_graphql::{ComplexObject, Context, Enum, ID, InputObject, Object, SimpleObject};
 use chrono::NaiveDate;
-use domain::ids::{PartnerId, SourceId};
+use domain::ids::{MemberId, PartnerId, SourceId};
 use domain::sources::calendar::Calendar;
 use domain::{Error, Scoped, sources};
 
+use super::access::{self, Member};
 use super::clauses::Weekday;
 use super::errors::{Failure, UserError, outcome};
 use super::ids::id;
@@ -135,19 +136,29 @@ pub struct SourceDay {
 
 /// Who said that nothing is to come for a day, and why.
 #[derive(SimpleObject)]
+#[graphql(complex)]
 pub struct SignOff {
-    /// Null for the operator of the installation.
-    pub member_id: Option<ID>,
-    pub at: DateTime,
+    pub signed_off_at: DateTime,
+    /// Why nothing was to come.
     pub note: String,
+    #[graphql(skip)]
+    by: Option<MemberId>,
+}
+
+#[ComplexObject]
+impl SignOff {
+    /// Null for the operator of the installation, and for whoever may not see the member.
+    async fn signed_off_by(&self, ctx: &Context<'_>) -> Result<Option<Member>, Failure> {
+        access::member(ctx, self.by).await
+    }
 }
 
 impl From<sources::DayStatus> for SourceDay {
     fn from(status: sources::DayStatus) -> Self {
         let sign_off = |sign_off: sources::SignOff| SignOff {
-            member_id: sign_off.by.map(ID::from),
-            at: sign_off.at.into(),
+            signed_off_at: sign_off.at.into(),
             note: sign_off.note,
+            by: sign_off.by,
         };
         Self {
             day: Date(status.day),

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use async_graphql::connection::Connection;
 use async_graphql::{ComplexObject, Context, Enum, ID, InputObject, Object, SimpleObject};
 use domain::ids::{ContractId, SourceId};
-use domain::transactions;
 use domain::transactions::transaction::{self, Kind};
+use domain::{contracts, transactions};
 
 use super::contracts::Contract;
 use super::errors::Failure;
 use super::ids::id;
 use super::loaders::{self, UnpricedOf};
 use super::money::{self, corrupt, word};
-use super::page::{self, Cursor, cost};
+use super::page::{self, Cursor, cost, short};
 use super::scalars::{DateTime, Money};
 use super::scoped;
 use super::sources::{self, Source};
@@ -109,11 +109,27 @@ pub struct Attribute {
 }
 
 /// Why a transaction is not counted.
+#[derive(Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "contracts::UnpricedReason")]
+pub enum UnpricedReason {
+    /// No contract in force covers it.
+    NoContract,
+    /// The contract counts by settlement time, and it has none.
+    NoSettledTime,
+    /// The contract counts by the closing of rounds, and it has no round.
+    NoRound,
+    /// No row of the rate table takes it, or a condition failed on it.
+    ConditionFailed,
+    /// An adjustment that does not say which base it moves.
+    NoBase,
+}
+
+/// Why a transaction is not counted, and by which contract.
 #[derive(SimpleObject)]
 #[graphql(complex)]
 pub struct Unpriced {
-    /// Such as `NO_CONTRACT`.
-    pub reason: String,
+    pub reason: UnpricedReason,
+    /// In words.
     pub message: String,
     #[graphql(skip)]
     contract: ContractId,
@@ -150,6 +166,8 @@ impl Transaction {
         Ok(money::of_units(&money::asset(ctx, &self.row.currency).await?, self.row.amount))
     }
 
+    /// By name.
+    #[graphql(complexity = "short(child_complexity)")]
     async fn attributes(&self) -> Result<Vec<Attribute>, Failure> {
         let Some(json) = &self.row.attributes else { return Ok(Vec::new()) };
         let attributes: BTreeMap<String, String> =
@@ -158,14 +176,14 @@ impl Transaction {
     }
 
     /// Why contracts do not count it; empty when all is well.
+    #[graphql(complexity = "short(child_complexity)")]
     async fn unpriced(&self, ctx: &Context<'_>) -> Result<Vec<Unpriced>, Failure> {
         let reasons = loaders::one(ctx, UnpricedOf(self.row.id)).await?.unwrap_or_default();
-        let each = |row: transactions::Unpriced| Unpriced {
-            reason: row.reason,
-            message: row.message,
-            contract: row.contract_id,
+        let each = |row: transactions::Unpriced| {
+            let reason = word("reason of an unpriced transaction", &row.reason, contracts::UnpricedReason::parse)?;
+            Ok(Unpriced { reason: reason.into(), message: row.message, contract: row.contract_id })
         };
-        Ok(reasons.into_iter().map(each).collect())
+        reasons.into_iter().map(each).collect()
     }
 
     /// The record as it came, out of its checked block; bytes that are no UTF-8 are shown as ISO 8859-1.

@@ -147,7 +147,7 @@ impl Scoped {
 
     pub async fn sources(&self, page: PageRequest) -> Result<Page<Source>> {
         self.require(Permission::Read)?;
-        Ok(Page::cut(store::page(&self.read().await?, page).await?, page))
+        Ok(Page::cut(store::page(&self.read().await?, page).await?, &page))
     }
 
     pub async fn sources_by_ids(&self, ids: &[SourceId]) -> Result<Vec<Source>> {

@@ -290,7 +290,13 @@ pub(super) async fn replace_waiting(
 
 fn unpriced_values(unpriced: &[Unpriced]) -> Vec<Value> {
     let rows = unpriced.iter().flat_map(|row| -> [Value; 5] {
-        [row.transaction.into(), row.contract.into(), row.source.into(), row.reason.into(), row.message.as_str().into()]
+        [
+            row.transaction.into(),
+            row.contract.into(),
+            row.source.into(),
+            row.reason.as_str().into(),
+            row.message.as_str().into(),
+        ]
     });
     rows.collect()
 }
