@@ -8,6 +8,7 @@ use serde_json::{Map, Value as Json};
 
 use super::errors::{Failure, give_codes, refusal};
 use super::order::in_order;
+use super::waves::Waves;
 use super::{Schema, Session, loaders};
 
 /// Brackets within brackets. The library's parser recurses with them, and a few thousand end the process.
@@ -48,13 +49,16 @@ pub async fn execute(schema: &Schema, domain: &Domain, session: Session, mut req
     {
         return body(refusal("UNAUTHENTICATED", "sign in first"));
     }
+    let mut waves = Waves::default();
     if let Session::Caller(scoped) = &session {
-        request = request.data(loaders::new((**scoped).clone()));
+        let loaders;
+        (loaders, waves) = loaders::new((**scoped).clone());
+        request = request.data(loaders);
     }
     let document = request.parsed_query().ok().cloned();
     let operation = request.operation_name.clone();
     let request = request.data(session).data(domain.clone());
-    let mut response = schema.execute(request).await;
+    let mut response = waves.drive(schema.execute(request)).await;
     if let Some(document) = document {
         response.data = in_order(response.data, &document, operation.as_deref());
     }

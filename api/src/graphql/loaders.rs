@@ -4,9 +4,11 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_graphql::Context;
 use async_graphql::dataloader::{DataLoader, Loader};
+use chrono::NaiveDate;
 use domain::ids::{
     AccountId, ContractId, ImportRunId, MemberId, PartnerId, ProductId, QuarantineId, SettlementId, SourceId,
     TransactionId,
@@ -15,17 +17,21 @@ use domain::money::Asset;
 use domain::page::{Page, PageRequest};
 use domain::transactions::transaction::Player;
 use domain::{
-    Error, Scoped, catalogue, contracts, imports, ledger, partners, settlements, sources, tenants, transactions,
+    Error, Fault, Scoped, catalogue, contracts, imports, ledger, partners, settlements, sources, tenants, transactions,
 };
 
 use super::errors::Failure;
+use super::waves::Waves;
 
 pub struct Rows(Scoped);
 
 pub type Loaders = DataLoader<Rows>;
 
-pub fn new(scoped: Scoped) -> Loaders {
-    DataLoader::new(Rows(scoped), tokio::spawn)
+/// The loaders of a request, and what it is to be driven by so that they load in waves.
+pub fn new(scoped: Scoped) -> (Loaders, Waves) {
+    let waves = Waves::default();
+    let adding = waves.clone();
+    (DataLoader::new(Rows(scoped), move |load| adding.add(load)).delay(Duration::ZERO), waves)
 }
 
 /// What one key stands for; a row that is not there, or not the caller's, is no error here.
@@ -244,6 +250,71 @@ impl Loader<StatementOf> for Rows {
         let ids: Vec<SettlementId> = keys.iter().map(|key| key.0).collect();
         let statements = self.0.statements(&ids).await.map_err(Arc::new)?;
         Ok(statements.into_iter().map(|(id, statement)| (StatementOf(id), Arc::new(statement))).collect())
+    }
+}
+
+/// The mapping of a source in one version.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct MappingOf(pub SourceId, pub i64);
+
+impl Loader<MappingOf> for Rows {
+    type Value = sources::SourceMapping;
+    type Error = Arc<Error>;
+
+    async fn load(&self, keys: &[MappingOf]) -> Result<HashMap<MappingOf, Self::Value>, Self::Error> {
+        let versions: Vec<(SourceId, i64)> = keys.iter().map(|key| (key.0, key.1)).collect();
+        let found = self.0.source_mappings(&versions).await.map_err(Arc::new)?;
+        Ok(found.into_iter().map(|((source, version), mapping)| (MappingOf(source, version), mapping)).collect())
+    }
+}
+
+/// What is known of a source's days, from one to another.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct DaysOf(pub SourceId, pub NaiveDate, pub NaiveDate);
+
+impl Loader<DaysOf> for Rows {
+    type Value = Vec<sources::DayStatus>;
+    type Error = Arc<Error>;
+
+    async fn load(&self, keys: &[DaysOf]) -> Result<HashMap<DaysOf, Self::Value>, Self::Error> {
+        let mut days = HashMap::new();
+        for ((from, until), ids) in grouped(keys.iter().map(|key| ((key.1, key.2), key.0))) {
+            let found = self.0.days_of_sources(&ids, from, until).await.map_err(Arc::new)?;
+            days.extend(found.into_iter().map(|(id, of_one)| (DaysOf(id, from, until), of_one)));
+        }
+        Ok(days)
+    }
+}
+
+/// The bytes of the record that a transaction came from.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct RawOf(pub TransactionId);
+
+impl Loader<RawOf> for Rows {
+    /// A damaged block is the fault of its own records alone.
+    type Value = Result<Vec<u8>, Arc<Error>>;
+    type Error = Arc<Error>;
+
+    async fn load(&self, keys: &[RawOf]) -> Result<HashMap<RawOf, Self::Value>, Self::Error> {
+        let ids: Vec<TransactionId> = keys.iter().map(|key| key.0).collect();
+        let found = self.0.raw_records(&ids).await.map_err(Arc::new)?;
+        let shared = |raw: Result<Vec<u8>, Fault>| raw.map_err(|fault| Arc::new(fault.into()));
+        Ok(found.into_iter().map(|(id, raw)| (RawOf(id), shared(raw))).collect())
+    }
+}
+
+/// Why a settlement cannot close yet.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct BlockersOf(pub SettlementId);
+
+impl Loader<BlockersOf> for Rows {
+    type Value = Vec<settlements::blockers::Blocker>;
+    type Error = Arc<Error>;
+
+    async fn load(&self, keys: &[BlockersOf]) -> Result<HashMap<BlockersOf, Self::Value>, Self::Error> {
+        let ids: Vec<SettlementId> = keys.iter().map(|key| key.0).collect();
+        let found = self.0.blockers_of(&ids).await.map_err(Arc::new)?;
+        Ok(found.into_iter().map(|(id, blockers)| (BlockersOf(id), blockers)).collect())
     }
 }
 

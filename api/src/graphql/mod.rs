@@ -40,6 +40,7 @@ pub mod settlements;
 pub mod sources;
 pub mod terms;
 pub mod transactions;
+mod waves;
 
 use async_graphql::{Context, EmptySubscription, MergedObject, SDLExportOptions};
 use domain::{Domain, Scoped};

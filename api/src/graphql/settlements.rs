@@ -13,7 +13,7 @@ use super::contracts::Contract;
 use super::errors::{Failure, UserError, outcome};
 use super::ids::id;
 use super::ledger::LedgerEntry;
-use super::loaders::{self, EntriesOf, StatementOf};
+use super::loaders::{self, BlockersOf, EntriesOf, StatementOf};
 use super::money::{of_minor, of_units, word};
 use super::page::{self, Cursor, cost, short};
 use super::partners::Partner;
@@ -127,7 +127,7 @@ impl Settlement {
     /// Why it cannot close yet, each with what to do; empty when it can, or has.
     #[graphql(complexity = "BLOCKERS_COST + short(child_complexity)")]
     async fn blockers(&self, ctx: &Context<'_>) -> Result<Vec<Blocker>, Failure> {
-        let blockers = scoped(ctx)?.blockers(self.row.id).await?;
+        let blockers = loaders::one(ctx, BlockersOf(self.row.id)).await?.unwrap_or_default();
         Ok(blockers.iter().map(Blocker::from).collect())
     }
 

@@ -11,7 +11,7 @@ use super::access::{self, Member};
 use super::clauses::Weekday;
 use super::errors::{Failure, UserError, outcome};
 use super::ids::id;
-use super::loaders;
+use super::loaders::{self, DaysOf, MappingOf};
 use super::mappings::{SourceMapping, no_zone};
 use super::page::{self, Cursor, cost};
 use super::partners::Partner;
@@ -47,7 +47,7 @@ impl Source {
     /// How its records become transactions, in the version asked for or the present one.
     async fn mapping(&self, ctx: &Context<'_>, version: Option<i64>) -> Result<Option<SourceMapping>, Failure> {
         let version = version.unwrap_or(self.row.mapping_version);
-        Ok(scoped(ctx)?.source_mapping(self.row.id, version).await?.map(|found| found.mapping.into()))
+        Ok(loaders::one(ctx, MappingOf(self.row.id, version)).await?.map(|found| found.mapping.into()))
     }
 
     /// The days that it has promised to deliver; null where it has promised none.
@@ -56,10 +56,17 @@ impl Source {
     }
 
     /// What came on each day, both ends included; at most 400.
+    #[graphql(complexity = "days_cost(&from, &until, child_complexity)")]
     async fn days(&self, ctx: &Context<'_>, from: Date, until: Date) -> Result<Vec<SourceDay>, Failure> {
-        let days = scoped(ctx)?.source_days(self.row.id, from.0, until.0).await?;
-        Ok(days.into_iter().map(SourceDay::from).collect())
+        let days = loaders::one(ctx, DaysOf(self.row.id, from.0, until.0)).await?;
+        Ok(days.unwrap_or_default().into_iter().map(SourceDay::from).collect())
     }
+}
+
+/// A list as long as its range.
+fn days_cost(from: &Date, until: &Date, child_complexity: usize) -> usize {
+    let days = until.0.signed_duration_since(from.0).num_days().clamp(0, sources::MAX_DAYS - 1) + 1;
+    usize::try_from(days).unwrap_or(usize::MAX).saturating_mul(child_complexity).saturating_add(1)
 }
 
 /// The source of a row that has one.

@@ -11,7 +11,7 @@ use domain::{contracts, transactions};
 use super::contracts::Contract;
 use super::errors::Failure;
 use super::ids::id;
-use super::loaders::{self, UnpricedOf};
+use super::loaders::{self, RawOf, UnpricedOf};
 use super::money::{self, corrupt, word};
 use super::page::{self, Cursor, cost, short};
 use super::scalars::{DateTime, Money};
@@ -189,7 +189,8 @@ impl Transaction {
     /// The record as it came, out of its checked block; bytes that are no UTF-8 are shown as ISO 8859-1.
     #[graphql(complexity = "RAW_COST")]
     async fn raw_record(&self, ctx: &Context<'_>) -> Result<String, Failure> {
-        Ok(shown(scoped(ctx)?.raw_record(&self.row).await?))
+        let raw = loaders::required(ctx, RawOf(self.row.id), "transaction").await?;
+        Ok(shown(raw.map_err(Failure::Shared)?))
     }
 }
 

@@ -8,5 +8,7 @@ mod requests;
 mod roles;
 mod schema;
 mod settling;
+mod shape;
+mod statements;
 mod support;
 mod uploads;
