@@ -15,17 +15,29 @@ use super::terms::{Cycle, GgrBase, Negative, RateRow, SalesBase, TierStep, Tiers
 /// What is agreed with a partner from a day on, in the shape of `TermsInput`.
 #[derive(SimpleObject)]
 pub struct Terms {
+    /// From the beginning of this local day on.
     pub valid_from: Date,
+    /// The part that the partner plays.
     pub role: PartnerRole,
+    /// Which transactions count.
     pub scope: Scope,
+    /// Transactions in other currencies are not counted.
     pub currency: String,
+    /// The time by which a transaction belongs to a period.
     pub attribution: Attribution,
+    /// How time is cut into periods.
     pub cycle: Cycle,
+    /// What the rates apply to.
     pub base: Base,
+    /// What becomes of a negative base.
     pub negative: Negative,
+    /// Which share of the base is owed.
     pub rate_table: RateTable,
+    /// How a line is rounded to the minor unit, once.
     pub rounding: Rounding,
+    /// In major units; a smaller total is carried over instead of being paid.
     pub minimum_payout: Decimal,
+    /// What tiers do when a version takes over inside a period.
     pub tiers_on_change: TiersOnChange,
 }
 
@@ -37,10 +49,15 @@ pub struct Scope {
     sources: Vec<SourceId>,
     /// Codes.
     pub products: Vec<String>,
+    /// Categories of products.
     pub categories: Vec<String>,
+    /// Segments of players.
     pub segments: Vec<String>,
+    /// Tags that contracts can ask for.
     pub tags: Vec<String>,
+    /// Regions, as sources write them.
     pub regions: Vec<String>,
+    /// Channels, as sources write them.
     pub channels: Vec<String>,
 }
 
@@ -57,14 +74,21 @@ impl Scope {
 /// One of its fields is set.
 #[derive(Default, SimpleObject)]
 pub struct Base {
+    /// Stakes less wins.
     pub ggr: Option<GgrBase>,
+    /// Stakes.
     pub turnover: Option<TurnoverBase>,
+    /// Sales less refunds.
     pub sales: Option<SalesBase>,
 }
 
+/// Which share of the base is owed.
 #[derive(SimpleObject)]
 pub struct RateTable {
+    /// Which row takes a transaction.
     pub r#match: Match,
+    /// The rate classes, in the order in which they are tried.
+    #[graphql(complexity = "short(child_complexity)")]
     pub rows: Vec<RateRow>,
 }
 

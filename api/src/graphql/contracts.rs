@@ -20,9 +20,11 @@ use super::terms::TermsInput;
 #[derive(SimpleObject)]
 #[graphql(complex)]
 pub struct Contract {
+    /// Of this thing, for `node` and for inputs that name it.
     pub id: ID,
     /// Unique among the partner's contracts.
     pub name: String,
+    /// When it was made.
     pub created_at: DateTime,
     #[graphql(skip)]
     key: ContractId,
@@ -39,6 +41,7 @@ impl From<contracts::Contract> for Contract {
 
 #[ComplexObject]
 impl Contract {
+    /// With whom it is.
     async fn partner(&self, ctx: &Context<'_>) -> Result<Partner, Failure> {
         Ok(loaders::required(ctx, self.partner, "partner").await?.into())
     }
@@ -51,6 +54,7 @@ impl Contract {
     }
 }
 
+/// Where a version of a contract stands.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "contracts::VersionState")]
 pub enum ContractVersionState {
@@ -66,11 +70,15 @@ pub enum ContractVersionState {
 pub struct ContractVersion {
     /// 1 is the first that was written, whatever it counts from.
     pub version: i64,
+    /// Where it stands.
     pub state: ContractVersionState,
     /// The instant that `terms.validFrom` stands for in the contract's zone.
     pub valid_from: DateTime,
+    /// What it says.
     pub terms: Terms,
+    /// When it was first written.
     pub created_at: DateTime,
+    /// When it was put in force; null for a draft.
     pub activated_at: Option<DateTime>,
     #[graphql(skip)]
     activated_by: Option<MemberId>,
@@ -108,49 +116,63 @@ impl ContractsQuery {
     async fn contracts(
         &self,
         ctx: &Context<'_>,
-        first: Option<i32>,
-        after: Option<String>,
+        #[graphql(desc = "How many rows, from 1 to 100; 50 when absent.")] first: Option<i32>,
+        #[graphql(desc = "The cursor of the row after which the page begins.")] after: Option<String>,
     ) -> Result<Connection<Cursor, Contract>, Failure> {
         let page = scoped(ctx)?.contracts(page::request(first, after.as_deref())?).await?;
         Ok(page::connection(page, |contract| contract.id.0))
     }
 }
 
+/// What `createContract` takes.
 #[derive(InputObject)]
 pub struct CreateContractInput {
+    /// The partner.
     partner_id: ID,
+    /// Unique among the partner's contracts.
     name: String,
     /// Of the first version, which begins as a draft.
     terms: TermsInput,
 }
 
+/// What `draftContractVersion` takes.
 #[derive(InputObject)]
 pub struct DraftContractVersionInput {
+    /// The contract.
     contract_id: ID,
+    /// What is agreed.
     terms: TermsInput,
 }
 
+/// What `changeContractDraft` takes.
 #[derive(InputObject)]
 pub struct ChangeContractDraftInput {
+    /// The contract.
     contract_id: ID,
+    /// The number of the version.
     version: i64,
+    /// What is agreed.
     terms: TermsInput,
 }
 
+/// What `activateContractVersion` takes.
 #[derive(InputObject)]
 pub struct ActivateContractVersionInput {
+    /// The contract.
     contract_id: ID,
+    /// The number of the version.
     version: i64,
 }
 
 macro_rules! version_payload {
-    ($name:ident) => {
+    ($(#[$doc:meta])* $name:ident) => {
         pub struct $name {
             contract_version: Option<ContractVersion>,
             user_errors: Vec<UserError>,
             of: Option<ContractId>,
         }
 
+        $(#[$doc])*
         #[Object]
         impl $name {
             /// The contract as it is now.
@@ -180,10 +202,22 @@ macro_rules! version_payload {
         }
     };
 }
-version_payload!(CreateContractPayload);
-version_payload!(DraftContractVersionPayload);
-version_payload!(ChangeContractDraftPayload);
-version_payload!(ActivateContractVersionPayload);
+version_payload!(
+    /// What `createContract` did.
+    CreateContractPayload
+);
+version_payload!(
+    /// What `draftContractVersion` did.
+    DraftContractVersionPayload
+);
+version_payload!(
+    /// What `changeContractDraft` did.
+    ChangeContractDraftPayload
+);
+version_payload!(
+    /// What `activateContractVersion` did.
+    ActivateContractVersionPayload
+);
 
 #[derive(Default)]
 pub struct ContractsMutation;
@@ -194,7 +228,7 @@ impl ContractsMutation {
     async fn create_contract(
         &self,
         ctx: &Context<'_>,
-        input: CreateContractInput,
+        #[graphql(desc = "What it takes.")] input: CreateContractInput,
     ) -> Result<CreateContractPayload, Failure> {
         CreateContractPayload::of(create(scoped(ctx)?, input).await)
     }
@@ -203,7 +237,7 @@ impl ContractsMutation {
     async fn draft_contract_version(
         &self,
         ctx: &Context<'_>,
-        input: DraftContractVersionInput,
+        #[graphql(desc = "What it takes.")] input: DraftContractVersionInput,
     ) -> Result<DraftContractVersionPayload, Failure> {
         let scoped = scoped(ctx)?;
         DraftContractVersionPayload::of(match input.terms.core(scoped).await {
@@ -216,7 +250,7 @@ impl ContractsMutation {
     async fn change_contract_draft(
         &self,
         ctx: &Context<'_>,
-        input: ChangeContractDraftInput,
+        #[graphql(desc = "What it takes.")] input: ChangeContractDraftInput,
     ) -> Result<ChangeContractDraftPayload, Failure> {
         let (scoped, contract) = (scoped(ctx)?, id(&input.contract_id, ContractId::parse));
         ChangeContractDraftPayload::of(match input.terms.core(scoped).await {
@@ -230,7 +264,7 @@ impl ContractsMutation {
     async fn activate_contract_version(
         &self,
         ctx: &Context<'_>,
-        input: ActivateContractVersionInput,
+        #[graphql(desc = "What it takes.")] input: ActivateContractVersionInput,
     ) -> Result<ActivateContractVersionPayload, Failure> {
         let contract = id(&input.contract_id, ContractId::parse);
         ActivateContractVersionPayload::of(scoped(ctx)?.activate_contract_version(contract, input.version).await)

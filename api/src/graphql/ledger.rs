@@ -14,6 +14,7 @@ use super::scalars::{DateTime, Money};
 use super::scoped;
 use super::settlements::Settlement;
 
+/// What an account is for.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(name = "LedgerAccountCode", remote = "posting::AccountCode")]
 pub enum AccountCode {
@@ -29,11 +30,13 @@ pub enum AccountCode {
     Carried,
 }
 
+/// Why something was posted.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(name = "LedgerEntryReason", remote = "posting::Reason")]
 pub enum EntryReason {
     /// Brings what is accrued up to what an open settlement has earned.
     TrueUp,
+    /// Makes what is accrued payable, receivable or carried, as the settlement closes.
     Close,
 }
 
@@ -41,6 +44,7 @@ pub enum EntryReason {
 #[derive(SimpleObject)]
 #[graphql(complex)]
 pub struct LedgerAccount {
+    /// Of this thing, for `node` and for inputs that name it.
     pub id: ID,
     #[graphql(skip)]
     row: ledger::Account,
@@ -54,6 +58,7 @@ impl From<ledger::Account> for LedgerAccount {
 
 #[ComplexObject]
 impl LedgerAccount {
+    /// What it is for.
     async fn code(&self) -> Result<AccountCode, Failure> {
         Ok(word("account code", &self.row.code, posting::AccountCode::parse)?.into())
     }
@@ -66,6 +71,7 @@ impl LedgerAccount {
         Ok(loaders::one(ctx, self.row.partner_id).await?.map(Partner::from))
     }
 
+    /// An ISO 4217 code or the code of one of the tenant's assets.
     async fn currency(&self) -> &str {
         &self.row.currency
     }
@@ -80,7 +86,9 @@ impl LedgerAccount {
 #[derive(SimpleObject)]
 #[graphql(complex)]
 pub struct LedgerEntry {
+    /// Of this thing, for `node` and for inputs that name it.
     pub id: ID,
+    /// When it was posted.
     pub posted_at: DateTime,
     #[graphql(skip)]
     reason: String,
@@ -99,10 +107,12 @@ impl From<(ledger::Entry, Vec<ledger::EntryLeg>)> for LedgerEntry {
 
 #[ComplexObject]
 impl LedgerEntry {
+    /// Why it was posted.
     async fn reason(&self) -> Result<EntryReason, Failure> {
         Ok(word("reason of an entry", &self.reason, posting::Reason::parse)?.into())
     }
 
+    /// For which it was posted.
     async fn settlement(&self, ctx: &Context<'_>) -> Result<Settlement, Failure> {
         Ok(loaders::required(ctx, self.settlement, "settlement").await?.into())
     }
@@ -160,8 +170,8 @@ impl LedgerQuery {
     async fn ledger_accounts(
         &self,
         ctx: &Context<'_>,
-        first: Option<i32>,
-        after: Option<String>,
+        #[graphql(desc = "How many rows, from 1 to 100; 50 when absent.")] first: Option<i32>,
+        #[graphql(desc = "The cursor of the row after which the page begins.")] after: Option<String>,
     ) -> Result<Connection<Cursor, LedgerAccount>, Failure> {
         let page = scoped(ctx)?.accounts(page::request(first, after.as_deref())?).await?;
         Ok(page::connection(page, |account| account.id.0))

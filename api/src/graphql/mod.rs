@@ -47,6 +47,7 @@ use domain::{Domain, Scoped};
 
 use self::errors::Failure;
 
+/// What can be read. Every list has pages, and shows what you may see.
 #[derive(MergedObject, Default)]
 pub struct Query(
     node::NodeQuery,
@@ -62,6 +63,7 @@ pub struct Query(
     ledger::LedgerQuery,
 );
 
+/// What can be done. What you should have done otherwise is told in `userErrors`.
 #[derive(MergedObject, Default)]
 pub struct Mutation(
     sessions::SessionsMutation,

@@ -28,6 +28,7 @@ pub enum QuarantinedRecordState {
     Open,
     /// Corrected, or tried again after its cause was mended, and taken.
     Retried,
+    /// Set aside for good.
     Dismissed,
 }
 
@@ -35,6 +36,7 @@ pub enum QuarantinedRecordState {
 #[derive(SimpleObject)]
 #[graphql(complex)]
 pub struct QuarantinedRecord {
+    /// Of this thing, for `node` and for inputs that name it.
     pub id: ID,
     /// 1 is the first record of its file or request.
     pub record_number: i64,
@@ -44,9 +46,11 @@ pub struct QuarantinedRecord {
     pub raw_record: String,
     /// What is wrong with it.
     pub error: UserError,
+    /// When it was corrected or dismissed.
     pub resolved_at: Option<DateTime>,
     /// Why it was dismissed.
     pub note: Option<String>,
+    /// When it was made.
     pub created_at: DateTime,
     #[graphql(skip)]
     state: String,
@@ -84,10 +88,12 @@ impl From<transactions::QuarantinedRecord> for QuarantinedRecord {
 
 #[ComplexObject]
 impl QuarantinedRecord {
+    /// Through which it came.
     async fn source(&self, ctx: &Context<'_>) -> Result<Source, Failure> {
         sources::of(ctx, self.source).await
     }
 
+    /// Where it stands.
     async fn state(&self) -> Result<QuarantinedRecordState, Failure> {
         Ok(word("quarantine state", &self.state, quarantine::State::parse)?.into())
     }
@@ -113,8 +119,11 @@ impl QuarantinedRecord {
 #[derive(SimpleObject)]
 #[graphql(complex)]
 pub struct Conflict {
+    /// Of this thing, for `node` and for inputs that name it.
     pub id: ID,
+    /// The source's own id.
     pub external_id: String,
+    /// When it was made.
     pub created_at: DateTime,
     #[graphql(skip)]
     differences: String,
@@ -144,13 +153,17 @@ impl From<transactions::Conflict> for Conflict {
 #[derive(SimpleObject)]
 #[graphql(name = "Difference")]
 pub struct FieldDifference {
+    /// The field, named as in `TransactionInput`.
     pub field: String,
+    /// What is recorded; null for nothing.
     pub recorded: Option<String>,
+    /// What came; null for nothing.
     pub received: Option<String>,
 }
 
 #[ComplexObject]
 impl Conflict {
+    /// Through which it came.
     async fn source(&self, ctx: &Context<'_>) -> Result<Source, Failure> {
         sources::of(ctx, self.source).await
     }
@@ -160,6 +173,7 @@ impl Conflict {
         Ok(loaders::required(ctx, self.stands, "transaction").await?.into())
     }
 
+    /// Field by field.
     #[graphql(complexity = "short(child_complexity)")]
     async fn differences(&self, ctx: &Context<'_>) -> Result<Vec<FieldDifference>, Failure> {
         let differences: Vec<Difference> =
@@ -194,14 +208,19 @@ async fn major(ctx: &Context<'_>, units: Option<String>, currency: &str) -> Resu
     Ok(Some(money::asset(ctx, currency).await?.format_units(Units(units))))
 }
 
+/// Records in quarantine for which all of it is so.
 #[derive(Default, InputObject)]
 pub struct QuarantineFilter {
+    /// Records of this source.
     source_id: Option<ID>,
+    /// Records that stand there.
     state: Option<QuarantinedRecordState>,
 }
 
+/// Conflicts for which all of it is so.
 #[derive(InputObject)]
 pub struct ConflictFilter {
+    /// Conflicts of this source.
     source_id: Option<ID>,
 }
 
@@ -215,9 +234,9 @@ impl QuarantineQuery {
     async fn quarantine(
         &self,
         ctx: &Context<'_>,
-        filter: Option<QuarantineFilter>,
-        first: Option<i32>,
-        after: Option<String>,
+        #[graphql(desc = "Which rows; all when absent.")] filter: Option<QuarantineFilter>,
+        #[graphql(desc = "How many rows, from 1 to 100; 50 when absent.")] first: Option<i32>,
+        #[graphql(desc = "The cursor of the row after which the page begins.")] after: Option<String>,
     ) -> Result<Connection<Cursor, QuarantinedRecord>, Failure> {
         let filter = filter.unwrap_or_default();
         let filter = quarantine::QuarantineFilter {
@@ -233,9 +252,9 @@ impl QuarantineQuery {
     async fn conflicts(
         &self,
         ctx: &Context<'_>,
-        filter: Option<ConflictFilter>,
-        first: Option<i32>,
-        after: Option<String>,
+        #[graphql(desc = "Which rows; all when absent.")] filter: Option<ConflictFilter>,
+        #[graphql(desc = "How many rows, from 1 to 100; 50 when absent.")] first: Option<i32>,
+        #[graphql(desc = "The cursor of the row after which the page begins.")] after: Option<String>,
     ) -> Result<Connection<Cursor, Conflict>, Failure> {
         let source = filter.and_then(|filter| filter.source_id).map(|source| id(&source, SourceId::parse));
         let page = scoped(ctx)?.conflicts(source, page::request(first, after.as_deref())?).await?;
@@ -243,32 +262,45 @@ impl QuarantineQuery {
     }
 }
 
+/// What `retryQuarantinedRecord` takes.
 #[derive(InputObject)]
 pub struct RetryQuarantinedRecordInput {
+    /// The record in quarantine.
     quarantined_record_id: ID,
     /// What to take in its place: a record of the same format, or a transaction in JSON where it came as one. The
     /// record as it came when absent.
     correction: Option<String>,
 }
 
+/// What `retryQuarantinedRecord` did.
 #[derive(SimpleObject)]
 pub struct RetryQuarantinedRecordPayload {
+    /// The record as it is now.
     pub quarantined_record: Option<QuarantinedRecord>,
     /// What the record became; empty when it is ignored or still wrong, and then `userErrors` says why.
+    #[graphql(complexity = "short(child_complexity)")]
     pub results: Vec<RecordTransactionResult>,
+    /// What should have been done otherwise; empty when it is done.
+    #[graphql(complexity = "short(child_complexity)")]
     pub user_errors: Vec<UserError>,
 }
 
+/// What `dismissQuarantinedRecord` takes.
 #[derive(InputObject)]
 pub struct DismissQuarantinedRecordInput {
+    /// The record in quarantine.
     quarantined_record_id: ID,
     /// Why, for whoever asks later.
     note: String,
 }
 
+/// What `dismissQuarantinedRecord` did.
 #[derive(SimpleObject)]
 pub struct DismissQuarantinedRecordPayload {
+    /// The record as it is now.
     pub quarantined_record: Option<QuarantinedRecord>,
+    /// What should have been done otherwise; empty when it is done.
+    #[graphql(complexity = "short(child_complexity)")]
     pub user_errors: Vec<UserError>,
 }
 
@@ -281,7 +313,7 @@ impl QuarantineMutation {
     async fn retry_quarantined_record(
         &self,
         ctx: &Context<'_>,
-        input: RetryQuarantinedRecordInput,
+        #[graphql(desc = "What it takes.")] input: RetryQuarantinedRecordInput,
     ) -> Result<RetryQuarantinedRecordPayload, Failure> {
         let record = id(&input.quarantined_record_id, QuarantineId::parse);
         let retried = scoped(ctx)?.retry_quarantined(record, input.correction).await;
@@ -305,7 +337,7 @@ impl QuarantineMutation {
     async fn dismiss_quarantined_record(
         &self,
         ctx: &Context<'_>,
-        input: DismissQuarantinedRecordInput,
+        #[graphql(desc = "What it takes.")] input: DismissQuarantinedRecordInput,
     ) -> Result<DismissQuarantinedRecordPayload, Failure> {
         let record = id(&input.quarantined_record_id, QuarantineId::parse);
         let dismissed = scoped(ctx)?.dismiss_quarantined(record, &input.note).await;

@@ -20,6 +20,7 @@ use super::partners::Partner;
 use super::scalars::{DateTime, Decimal, Money};
 use super::scoped;
 
+/// Where a settlement stands.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "settlements::State")]
 pub enum SettlementState {
@@ -29,6 +30,7 @@ pub enum SettlementState {
     Closed,
 }
 
+/// What kind of line it is.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(name = "SettlementLineCode", remote = "settlement::LineCode")]
 pub enum LineCode {
@@ -50,12 +52,15 @@ pub enum LineCode {
 #[derive(SimpleObject)]
 #[graphql(complex)]
 pub struct Settlement {
+    /// Of this thing, for `node` and for inputs that name it.
     pub id: ID,
+    /// An ISO 4217 code or the code of one of the tenant's assets.
     pub currency: String,
     /// This instant included.
     pub period_start: DateTime,
     /// This instant not included.
     pub period_end: DateTime,
+    /// When it was closed; null while it is open.
     pub closed_at: Option<DateTime>,
     #[graphql(skip)]
     row: settlements::Settlement,
@@ -82,14 +87,17 @@ impl Settlement {
 
 #[ComplexObject]
 impl Settlement {
+    /// Whose terms it follows.
     async fn contract(&self, ctx: &Context<'_>) -> Result<Contract, Failure> {
         Ok(loaders::required(ctx, self.row.contract_id, "contract").await?.into())
     }
 
+    /// With whom it is.
     async fn partner(&self, ctx: &Context<'_>) -> Result<Partner, Failure> {
         Ok(loaders::required(ctx, self.row.partner_id, "partner").await?.into())
     }
 
+    /// Where it stands.
     async fn state(&self) -> Result<SettlementState, Failure> {
         Ok(word("settlement state", &self.row.state, settlements::State::parse)?.into())
     }
@@ -101,6 +109,7 @@ impl Settlement {
         Ok(statement.lines.iter().map(|line| SettlementLine::new(line.clone(), &statement.asset)).collect())
     }
 
+    /// What is owed for the period; negative where the partner owes it.
     async fn total(&self, ctx: &Context<'_>) -> Result<Money, Failure> {
         let statement = self.statement(ctx).await?;
         Ok(of_minor(&statement.asset, statement.total))
@@ -136,8 +145,8 @@ impl Settlement {
     async fn entries(
         &self,
         ctx: &Context<'_>,
-        first: Option<i32>,
-        after: Option<String>,
+        #[graphql(desc = "How many rows, from 1 to 100; 50 when absent.")] first: Option<i32>,
+        #[graphql(desc = "The cursor of the row after which the page begins.")] after: Option<String>,
     ) -> Result<Connection<Cursor, LedgerEntry>, Failure> {
         let key = EntriesOf(self.row.id, page::request(first, after.as_deref())?);
         let page = loaders::one(ctx, key).await?.unwrap_or_default();
@@ -152,6 +161,7 @@ const BLOCKERS_COST: usize = 20;
 #[derive(SimpleObject)]
 #[graphql(complex)]
 pub struct SettlementLine {
+    /// What kind of line it is.
     pub code: LineCode,
     /// The line in words.
     pub label: String,
@@ -159,9 +169,11 @@ pub struct SettlementLine {
     pub rate_class: Option<String>,
     /// The version of the contract's terms that it follows.
     pub version: i64,
+    /// What the rate applies to; null where there is none.
     pub base: Option<Money>,
     /// Per cent; null where several rates made the amount.
     pub rate: Option<Decimal>,
+    /// What the line adds to the total.
     pub amount: Money,
     #[graphql(skip)]
     corrects: Option<SettlementId>,
@@ -239,6 +251,7 @@ impl From<&blockers::Blocker> for BlockerCode {
 /// Why a settlement cannot close yet, and what to do about it.
 #[derive(SimpleObject)]
 pub struct Blocker {
+    /// What stands in the way.
     pub code: BlockerCode,
     /// In words, with what it is about.
     pub message: String,
@@ -252,11 +265,16 @@ impl From<&blockers::Blocker> for Blocker {
     }
 }
 
+/// Settlements for which all of it is so.
 #[derive(Default, InputObject)]
 pub struct SettlementFilter {
+    /// Settlements of this contract.
     contract_id: Option<ID>,
+    /// Settlements with this partner.
     partner_id: Option<ID>,
+    /// Settlements that stand there.
     state: Option<SettlementState>,
+    /// Settlements in this currency.
     currency: Option<String>,
 }
 
@@ -281,9 +299,9 @@ impl SettlementsQuery {
     async fn settlements(
         &self,
         ctx: &Context<'_>,
-        filter: Option<SettlementFilter>,
-        first: Option<i32>,
-        after: Option<String>,
+        #[graphql(desc = "Which rows; all when absent.")] filter: Option<SettlementFilter>,
+        #[graphql(desc = "How many rows, from 1 to 100; 50 when absent.")] first: Option<i32>,
+        #[graphql(desc = "The cursor of the row after which the page begins.")] after: Option<String>,
     ) -> Result<Connection<Cursor, Settlement>, Failure> {
         let filter = filter.unwrap_or_default().into();
         let page = scoped(ctx)?.settlements(&filter, page::request(first, after.as_deref())?).await?;
@@ -291,15 +309,20 @@ impl SettlementsQuery {
     }
 }
 
+/// What `closeSettlement` takes.
 #[derive(InputObject)]
 pub struct CloseSettlementInput {
+    /// The settlement.
     settlement_id: ID,
 }
 
+/// What `closeSettlement` did.
 #[derive(SimpleObject)]
 pub struct CloseSettlementPayload {
+    /// The settlement as it is now.
     pub settlement: Option<Settlement>,
     /// `BLOCKED` once for each blocker.
+    #[graphql(complexity = "short(child_complexity)")]
     pub user_errors: Vec<UserError>,
 }
 
@@ -312,7 +335,7 @@ impl SettlementsMutation {
     async fn close_settlement(
         &self,
         ctx: &Context<'_>,
-        input: CloseSettlementInput,
+        #[graphql(desc = "What it takes.")] input: CloseSettlementInput,
     ) -> Result<CloseSettlementPayload, Failure> {
         let closed = scoped(ctx)?.close_settlement(id(&input.settlement_id, SettlementId::parse)).await;
         let (settlement, user_errors) = outcome(closed.map_err(Failure::from))?;

@@ -13,7 +13,7 @@ use super::errors::{Failure, UserError, outcome};
 use super::ids::id;
 use super::loaders::{self, DaysOf, MappingOf};
 use super::mappings::{SourceMapping, no_zone};
-use super::page::{self, Cursor, cost};
+use super::page::{self, Cursor, cost, short};
 use super::partners::Partner;
 use super::scalars::{Date, DateTime};
 use super::scoped;
@@ -22,10 +22,13 @@ use super::scoped;
 #[derive(SimpleObject)]
 #[graphql(complex)]
 pub struct Source {
+    /// Of this thing, for `node` and for inputs that name it.
     pub id: ID,
+    /// Unique in the tenant.
     pub name: String,
     /// Of the mapping that new imports read with.
     pub mapping_version: i64,
+    /// When it was made.
     pub created_at: DateTime,
     #[graphql(skip)]
     row: sources::Source,
@@ -40,12 +43,17 @@ impl From<sources::Source> for Source {
 
 #[ComplexObject]
 impl Source {
+    /// Whose records come through it.
     async fn partner(&self, ctx: &Context<'_>) -> Result<Partner, Failure> {
         Ok(loaders::required(ctx, self.row.partner_id, "partner").await?.into())
     }
 
     /// How its records become transactions, in the version asked for or the present one.
-    async fn mapping(&self, ctx: &Context<'_>, version: Option<i64>) -> Result<Option<SourceMapping>, Failure> {
+    async fn mapping(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "1 is the first; the present one when absent.")] version: Option<i64>,
+    ) -> Result<Option<SourceMapping>, Failure> {
         let version = version.unwrap_or(self.row.mapping_version);
         Ok(loaders::one(ctx, MappingOf(self.row.id, version)).await?.map(|found| found.mapping.into()))
     }
@@ -57,7 +65,12 @@ impl Source {
 
     /// What came on each day, both ends included; at most 400.
     #[graphql(complexity = "days_cost(&from, &until, child_complexity)")]
-    async fn days(&self, ctx: &Context<'_>, from: Date, until: Date) -> Result<Vec<SourceDay>, Failure> {
+    async fn days(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first day.")] from: Date,
+        #[graphql(desc = "The last day, included.")] until: Date,
+    ) -> Result<Vec<SourceDay>, Failure> {
         let days = loaders::one(ctx, DaysOf(self.row.id, from.0, until.0)).await?;
         Ok(days.unwrap_or_default().into_iter().map(SourceDay::from).collect())
     }
@@ -118,6 +131,7 @@ impl SourceCalendar {
     }
 }
 
+/// Whether a day of a source is accounted for.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "sources::DayState")]
 pub enum SourceDayState {
@@ -134,10 +148,13 @@ pub enum SourceDayState {
 /// What is known of one day of a source.
 #[derive(SimpleObject)]
 pub struct SourceDay {
+    /// In the zone of the source's calendar; in UTC where it has none.
     pub day: Date,
+    /// Whether it is accounted for.
     pub state: SourceDayState,
     /// Transactions that occurred on it.
     pub transactions: i64,
+    /// Who said that nothing was to come; null where nobody did.
     pub sign_off: Option<SignOff>,
 }
 
@@ -145,6 +162,7 @@ pub struct SourceDay {
 #[derive(SimpleObject)]
 #[graphql(complex)]
 pub struct SignOff {
+    /// When it was said.
     pub signed_off_at: DateTime,
     /// Why nothing was to come.
     pub note: String,
@@ -186,41 +204,54 @@ impl SourcesQuery {
     async fn sources(
         &self,
         ctx: &Context<'_>,
-        first: Option<i32>,
-        after: Option<String>,
+        #[graphql(desc = "How many rows, from 1 to 100; 50 when absent.")] first: Option<i32>,
+        #[graphql(desc = "The cursor of the row after which the page begins.")] after: Option<String>,
     ) -> Result<Connection<Cursor, Source>, Failure> {
         let page = scoped(ctx)?.sources(page::request(first, after.as_deref())?).await?;
         Ok(page::connection(page, |source| source.id.0))
     }
 }
 
+/// What `createSource` takes.
 #[derive(InputObject)]
 pub struct CreateSourceInput {
+    /// The partner.
     partner_id: ID,
     /// Unique in the tenant.
     name: String,
+    /// How its records become transactions.
     mapping: SourceMapping,
+    /// The days that it promises to deliver; none when absent.
     calendar: Option<SourceCalendar>,
 }
 
+/// What `updateSourceMapping` takes.
 #[derive(InputObject)]
 pub struct UpdateSourceMappingInput {
+    /// The source.
     source_id: ID,
+    /// The mapping from now on.
     mapping: SourceMapping,
 }
 
+/// What `setSourceCalendar` takes.
 #[derive(InputObject)]
 pub struct SetSourceCalendarInput {
+    /// The source.
     source_id: ID,
     /// Null: it promises no days.
     calendar: Option<SourceCalendar>,
 }
 
 macro_rules! source_payload {
-    ($name:ident) => {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
         #[derive(SimpleObject)]
         pub struct $name {
+            /// The source as it is now.
             pub source: Option<Source>,
+            /// What should have been done otherwise; empty when it is done.
+            #[graphql(complexity = "short(child_complexity)")]
             pub user_errors: Vec<UserError>,
         }
 
@@ -232,13 +263,25 @@ macro_rules! source_payload {
         }
     };
 }
-source_payload!(CreateSourcePayload);
-source_payload!(UpdateSourceMappingPayload);
-source_payload!(SetSourceCalendarPayload);
+source_payload!(
+    /// What `createSource` did.
+    CreateSourcePayload
+);
+source_payload!(
+    /// What `updateSourceMapping` did.
+    UpdateSourceMappingPayload
+);
+source_payload!(
+    /// What `setSourceCalendar` did.
+    SetSourceCalendarPayload
+);
 
+/// What `signOffSourceDays` takes.
 #[derive(InputObject)]
 pub struct SignOffSourceDaysInput {
+    /// The source.
     source_id: ID,
+    /// The first day.
     from: Date,
     /// This day included.
     until: Date,
@@ -246,9 +289,14 @@ pub struct SignOffSourceDaysInput {
     note: String,
 }
 
+/// What `signOffSourceDays` did.
 #[derive(SimpleObject)]
 pub struct SignOffSourceDaysPayload {
+    /// The days of the range as they are now.
+    #[graphql(complexity = "short(child_complexity)")]
     pub days: Vec<SourceDay>,
+    /// What should have been done otherwise; empty when it is done.
+    #[graphql(complexity = "short(child_complexity)")]
     pub user_errors: Vec<UserError>,
 }
 
@@ -257,7 +305,12 @@ pub struct SourcesMutation;
 
 #[Object]
 impl SourcesMutation {
-    async fn create_source(&self, ctx: &Context<'_>, input: CreateSourceInput) -> Result<CreateSourcePayload, Failure> {
+    /// Adds a source with the first version of its mapping.
+    async fn create_source(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What it takes.")] input: CreateSourceInput,
+    ) -> Result<CreateSourcePayload, Failure> {
         CreateSourcePayload::of(create(scoped(ctx)?, input).await)
     }
 
@@ -265,7 +318,7 @@ impl SourcesMutation {
     async fn update_source_mapping(
         &self,
         ctx: &Context<'_>,
-        input: UpdateSourceMappingInput,
+        #[graphql(desc = "What it takes.")] input: UpdateSourceMappingInput,
     ) -> Result<UpdateSourceMappingPayload, Failure> {
         let scoped = scoped(ctx)?;
         let source = id(&input.source_id, SourceId::parse);
@@ -279,7 +332,7 @@ impl SourcesMutation {
     async fn set_source_calendar(
         &self,
         ctx: &Context<'_>,
-        input: SetSourceCalendarInput,
+        #[graphql(desc = "What it takes.")] input: SetSourceCalendarInput,
     ) -> Result<SetSourceCalendarPayload, Failure> {
         let scoped = scoped(ctx)?;
         let source = id(&input.source_id, SourceId::parse);
@@ -293,7 +346,7 @@ impl SourcesMutation {
     async fn sign_off_source_days(
         &self,
         ctx: &Context<'_>,
-        input: SignOffSourceDaysInput,
+        #[graphql(desc = "What it takes.")] input: SignOffSourceDaysInput,
     ) -> Result<SignOffSourceDaysPayload, Failure> {
         let SignOffSourceDaysInput { source_id, from: Date(from), until: Date(until), note } = input;
         let signed = sign_off(scoped(ctx)?, id(&source_id, SourceId::parse), (from, until), &note).await;

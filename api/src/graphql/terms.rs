@@ -1,6 +1,6 @@
 //! The terms of a contract's version as they are written. How they read back is in `agreed.rs`.
 
-use async_graphql::{InputObject, OneofObject, SimpleObject};
+use async_graphql::{ComplexObject, InputObject, OneofObject, SimpleObject};
 use domain::contracts::contract;
 use domain::money::Rate;
 use domain::{Code, Error, Problem, Scoped};
@@ -10,6 +10,7 @@ use super::clauses::{
     TiersOnChange, Weekday,
 };
 use super::mappings::no_zone;
+use super::page::short;
 use super::scalars::{Date, Decimal};
 use super::sources;
 
@@ -18,22 +19,31 @@ use super::sources;
 pub struct TermsInput {
     /// From the beginning of this local day on.
     valid_from: Date,
+    /// The part that the partner plays.
     role: PartnerRole,
+    /// Which transactions count.
     #[graphql(default)]
     scope: ScopeInput,
     /// Transactions in other currencies are not counted.
     currency: String,
+    /// The time by which a transaction belongs to a period.
     #[graphql(default_with = "Attribution::Occurred")]
     attribution: Attribution,
+    /// How time is cut into periods.
     cycle: Cycle,
+    /// What the rates apply to.
     base: BaseInput,
+    /// What becomes of a negative base.
     negative: Negative,
+    /// Which share of the base is owed.
     rate_table: RateTableInput,
+    /// How a line is rounded to the minor unit, once.
     #[graphql(default_with = "Rounding::HalfEven")]
     rounding: Rounding,
     /// In major units; a smaller total is carried over instead of being paid.
     #[graphql(default_with = "Decimal(\"0\".to_owned())")]
     minimum_payout: Decimal,
+    /// What tiers do when a version takes over inside a period.
     #[graphql(default_with = "TiersOnChange::Continue")]
     tiers_on_change: TiersOnChange,
 }
@@ -47,14 +57,19 @@ pub struct ScopeInput {
     /// Product codes.
     #[graphql(default)]
     products: Vec<String>,
+    /// Categories of products.
     #[graphql(default)]
     categories: Vec<String>,
+    /// Segments of players.
     #[graphql(default)]
     segments: Vec<String>,
+    /// Tags that contracts can ask for.
     #[graphql(default)]
     tags: Vec<String>,
+    /// Regions, as sources write them.
     #[graphql(default)]
     regions: Vec<String>,
+    /// Channels, as sources write them.
     #[graphql(default)]
     channels: Vec<String>,
 }
@@ -63,7 +78,9 @@ pub struct ScopeInput {
 #[derive(InputObject, SimpleObject)]
 #[graphql(input_name = "CycleInput", name = "Cycle")]
 pub struct Cycle {
+    /// How long a period is.
     pub every: Every,
+    /// A zone of the IANA database, such as "Asia/Seoul".
     pub time_zone: String,
     /// The local hour at which a day of this contract begins, 0 to 23.
     #[graphql(default)]
@@ -72,10 +89,14 @@ pub struct Cycle {
     pub starts_on: Option<Weekday>,
 }
 
+/// What the rates apply to: one of its fields.
 #[derive(OneofObject)]
 pub enum BaseInput {
+    /// Stakes less wins.
     Ggr(GgrBase),
+    /// Stakes.
     Turnover(TurnoverBase),
+    /// Sales less refunds: write `{}`.
     Sales(SalesBase),
 }
 
@@ -83,8 +104,10 @@ pub enum BaseInput {
 #[derive(InputObject, SimpleObject)]
 #[graphql(input_name = "GgrBaseInput", name = "GgrBase")]
 pub struct GgrBase {
+    /// How bonus money counts.
     #[graphql(default_with = "BonusTreatment::Include")]
     pub bonus_treatment: BonusTreatment,
+    /// When jackpots reduce it.
     #[graphql(default_with = "JackpotBasis::Accrual")]
     pub jackpots: JackpotBasis,
 }
@@ -93,6 +116,7 @@ pub struct GgrBase {
 #[derive(InputObject, SimpleObject)]
 #[graphql(input_name = "TurnoverBaseInput", name = "TurnoverBase")]
 pub struct TurnoverBase {
+    /// How bonus money counts.
     #[graphql(default_with = "BonusTreatment::Include")]
     pub bonus_treatment: BonusTreatment,
 }
@@ -106,18 +130,24 @@ pub struct SalesBase {
     pub nothing: Option<bool>,
 }
 
+/// What becomes of a negative base.
 #[derive(InputObject, SimpleObject)]
 #[graphql(input_name = "NegativeInput", name = "Negative")]
 pub struct Negative {
+    /// What becomes of it.
     pub mode: NegativeMode,
+    /// Whether rate classes net against each other first.
     #[graphql(default_with = "Level::Total")]
     pub level: Level,
 }
 
+/// Which share of the base is owed.
 #[derive(InputObject)]
 pub struct RateTableInput {
+    /// Which row takes a transaction.
     #[graphql(default_with = "Match::First")]
     r#match: Match,
+    /// The rate classes, in the order in which they are tried.
     rows: Vec<RateRow>,
 }
 
@@ -125,26 +155,44 @@ pub struct RateTableInput {
 #[derive(InputObject, SimpleObject)]
 #[graphql(input_name = "RateRowInput", name = "RateRow")]
 pub struct RateRow {
+    /// What lines call the class; once in a table.
     pub code: String,
     /// A zen-expression such as `localHour < 6`; the last row has none and takes what is left.
     pub when: Option<String>,
+    /// Per cent of the whole base of the class, such as "8"; or else `tiers`.
     pub percent: Option<Decimal>,
+    /// Percentages by the size of the base; or else `percent`.
     pub tiers: Option<Tiers>,
 }
 
+/// Percentages by the size of the base.
 #[derive(InputObject, SimpleObject)]
-#[graphql(input_name = "TiersInput", name = "Tiers")]
+#[graphql(complex, input_name = "TiersInput", name = "Tiers")]
 pub struct Tiers {
+    /// Whether a step rates its slice or the whole base.
     pub mode: TierMode,
+    /// From the lowest up.
+    #[graphql(skip_output)]
     pub steps: Vec<TierStep>,
 }
 
+/// A percentage up to a size of the base.
 #[derive(InputObject, SimpleObject)]
 #[graphql(input_name = "TierStepInput", name = "TierStep")]
 pub struct TierStep {
     /// In major units, this amount included; the last step has none.
     pub up_to: Option<Decimal>,
+    /// Per cent, such as "8".
     pub percent: Decimal,
+}
+
+#[ComplexObject]
+impl Tiers {
+    /// From the lowest up.
+    #[graphql(complexity = "short(child_complexity)")]
+    async fn steps(&self) -> &[TierStep] {
+        &self.steps
+    }
 }
 
 /// Each is looked up by itself.

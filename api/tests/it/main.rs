@@ -2,6 +2,7 @@
 
 mod access;
 mod command_line;
+mod costs;
 mod import;
 mod isolation;
 mod requests;

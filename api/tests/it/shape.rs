@@ -8,7 +8,6 @@ const TYPE: &str = "kind name ofType { kind name ofType { kind name ofType { kin
 
 pub struct Shape {
     pub types: BTreeMap<String, Value>,
-    pub roots: Vec<String>,
 }
 
 /// The named type at the end of lists and non-nulls.
@@ -31,8 +30,7 @@ pub fn list<'v>(value: &'v Value, key: &str) -> &'v [Value] {
 impl Shape {
     pub async fn read() -> Self {
         let query = format!(
-            "{{ __schema {{ queryType {{ name }} mutationType {{ name }} subscriptionType {{ name }}
-               types {{ name kind description enumValues {{ name description }}
+            "{{ __schema {{ types {{ name kind description enumValues {{ name description }}
                inputFields {{ name description defaultValue type {{ {TYPE} }} }}
                fields {{ name description type {{ {TYPE} }}
                args {{ name description defaultValue type {{ {TYPE} }} }} }} }} }} }}"
@@ -40,18 +38,11 @@ impl Shape {
         let response = api::graphql::schema().execute(query).await;
         let data = serde_json::to_value(&response).expect("JSON")["data"]["__schema"].take();
         let types = list(&data, "types").iter().filter(|kind| !text(kind, "name").starts_with("__"));
-        let types = types.map(|kind| (text(kind, "name").to_owned(), kind.clone())).collect();
-        let roots = ["queryType", "mutationType", "subscriptionType"];
-        let roots = roots.iter().filter_map(|root| data[root]["name"].as_str()).map(str::to_owned).collect();
-        Self { types, roots }
+        Self { types: types.map(|kind| (text(kind, "name").to_owned(), kind.clone())).collect() }
     }
 
     pub fn fields(&self, name: &str) -> &[Value] {
         list(&self.types[name], "fields")
-    }
-
-    pub fn kind(&self, name: &str) -> &str {
-        text(&self.types[name], "kind")
     }
 
     /// Whether a field leads to fields of its own.
