@@ -47,6 +47,11 @@ impl Domain {
         &self.0.clock
     }
 
+    /// How many statements the database has run so far: shows that the cost of a list does not grow with its rows.
+    pub fn statements(&self) -> u64 {
+        self.0.db.statements()
+    }
+
     /// Whether the database answers.
     pub async fn ready(&self) -> bool {
         self.0.db.ready().await.is_ok()

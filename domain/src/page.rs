@@ -1,4 +1,4 @@
-//! Lists in pages, newest first, by the time-ordered id of their rows.
+//! Lists in pages: newest first, by the time-ordered id of their rows, or by what else tells their rows apart.
 
 use uuid::Uuid;
 
@@ -8,21 +8,22 @@ use crate::error::{Code, Problem};
 pub const MAX_PAGE: u64 = 100;
 pub const DEFAULT_PAGE: u64 = 50;
 
-#[derive(Clone, Copy, Debug)]
-pub struct PageRequest {
+/// A wish for one page. `K` is what the list is sorted by, and tells each of its rows from every other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PageRequest<K = Uuid> {
     pub first: u64,
-    /// The id of the last row of the page before.
-    pub after: Option<Uuid>,
+    /// The key of the last row of the page before.
+    pub after: Option<K>,
 }
 
-impl Default for PageRequest {
+impl<K> Default for PageRequest<K> {
     fn default() -> Self {
         Self { first: DEFAULT_PAGE, after: None }
     }
 }
 
-impl PageRequest {
-    pub fn new(first: Option<i64>, after: Option<Uuid>) -> Result<Self, Problem> {
+impl<K> PageRequest<K> {
+    pub fn new(first: Option<i64>, after: Option<K>) -> Result<Self, Problem> {
         let first = match first {
             None => DEFAULT_PAGE,
             Some(first) => {
@@ -47,9 +48,15 @@ pub struct Page<T> {
     pub has_next: bool,
 }
 
+impl<T> Default for Page<T> {
+    fn default() -> Self {
+        Self { items: Vec::new(), has_next: false }
+    }
+}
+
 impl<T> Page<T> {
     /// From rows that were read one past the page's end.
-    pub fn cut(mut items: Vec<T>, request: PageRequest) -> Self {
+    pub fn cut<K>(mut items: Vec<T>, request: &PageRequest<K>) -> Self {
         let first = usize::try_from(request.first).unwrap_or(usize::MAX);
         let has_next = items.len() > first;
         items.truncate(first);
@@ -61,9 +68,17 @@ impl<T> Page<T> {
     }
 }
 
-/// Narrows a select to one page and one row more.
+/// Narrows a select to one page and one row more: from the highest key down, or `ascending`.
 #[macro_export]
 macro_rules! paged {
+    ($select:expr, $key:expr, $request:expr, ascending) => {{
+        use sea_orm::{ColumnTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
+        let select = $select.order_by_asc($key).limit($request.first + 1);
+        match $request.after {
+            Some(after) => select.filter($key.gt(after)),
+            None => select,
+        }
+    }};
     ($select:expr, $id:expr, $request:expr) => {{
         use sea_orm::{ColumnTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
         let select = $select.order_by_desc($id).limit($request.first + 1);

@@ -188,7 +188,10 @@ impl Bench {
                     if std::mem::take(&mut first) {
                         greeted.send_modify(|greeted| *greeted += 1);
                     }
-                    let at = message["payload"]["data"]["settlementUpdated"]["at"].as_str().expect("a time").to_owned();
+                    let at = message["payload"]["data"]["settlementUpdated"]["changedAt"]
+                        .as_str()
+                        .expect("a time")
+                        .to_owned();
                     times.lock().expect("times").push(since(&at));
                 }
             });

@@ -122,7 +122,7 @@ async fn catalogue(scoped: &Scoped) -> domain::Result<()> {
         };
         unless_there(scoped.create_product(game.code, facts).await)?;
     }
-    if scoped.players().await?.is_empty() {
+    if scoped.players(PageRequest::default()).await?.items.is_empty() {
         let always = Some(Timestamp(0));
         let facts = PlayerFacts { segment: None, tags: Vec::new(), test: true, valid_from: always };
         scoped.set_player(TEST_PLAYER, facts).await?;

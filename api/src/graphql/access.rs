@@ -7,10 +7,14 @@ use domain::tenants;
 
 use super::errors::{Failure, UserError, outcome};
 use super::ids::id;
-use super::page::{self, Cursor, cost};
+use super::loaders;
+use super::page::{self, Cursor, cost, short};
+use super::partners::Partner;
 use super::scalars::DateTime;
 use super::scoped;
+use super::sources::{self, Source};
 
+/// What a member may do.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "domain::Role")]
 pub enum Role {
@@ -20,37 +24,51 @@ pub enum Role {
     Settlement,
     /// Reviews flagged items; reads the rest.
     Risk,
+    /// Reads.
     ReadOnly,
 }
 
+/// Whether a member can sign in.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "tenants::MemberState")]
 pub enum MemberState {
     /// Has not chosen a password yet.
     Invited,
+    /// Can sign in.
     Active,
+    /// Cannot sign in.
     Disabled,
 }
 
+/// Whoever settles with partners here.
 #[derive(SimpleObject)]
 pub struct Tenant {
     /// The short name to sign in with.
     pub slug: String,
+    /// What people call it.
     pub name: String,
+    /// When it was made.
     pub created_at: DateTime,
 }
 
 /// A person who may sign in.
 #[derive(SimpleObject)]
+#[graphql(complex)]
 pub struct Member {
+    /// Of this thing, for `node` and for inputs that name it.
     pub id: ID,
+    /// In lower case, and once in a tenant.
     pub email: String,
+    /// Of the person.
     pub name: String,
+    /// What it may do.
     pub role: Role,
-    /// The one partner whose things a partner's user sees.
-    pub partner_id: Option<ID>,
+    /// Whether it can sign in.
     pub state: MemberState,
+    /// When it was made.
     pub created_at: DateTime,
+    #[graphql(skip)]
+    partner: Option<PartnerId>,
 }
 
 impl From<tenants::Member> for Member {
@@ -60,32 +78,61 @@ impl From<tenants::Member> for Member {
             email: member.email,
             name: member.name,
             role: member.role.into(),
-            partner_id: member.partner.map(ID::from),
             state: member.state.into(),
             created_at: member.created_at.into(),
+            partner: member.partner,
         }
     }
 }
 
+#[ComplexObject]
+impl Member {
+    /// The one partner whose things a partner's user sees; null for the tenant's own people.
+    async fn partner(&self, ctx: &Context<'_>) -> Result<Option<Partner>, Failure> {
+        let Some(id) = self.partner else { return Ok(None) };
+        Ok(loaders::one(ctx, id).await?.map(Partner::from))
+    }
+}
+
+/// The member who did something; null where nobody is named, and for whoever may not see that member.
+pub async fn member(ctx: &Context<'_>, id: Option<MemberId>) -> Result<Option<Member>, Failure> {
+    let Some(id) = id else { return Ok(None) };
+    Ok(loaders::one(ctx, id).await?.map(Member::from))
+}
+
 /// The key of a machine that sends to one source.
 #[derive(SimpleObject)]
+#[graphql(complex)]
 pub struct ApiKey {
+    /// Of this thing, for `node` and for inputs that name it.
     pub id: ID,
-    pub source_id: ID,
+    /// What the key is for.
     pub name: String,
+    /// When it was revoked; null while it is good.
     pub revoked_at: Option<DateTime>,
+    /// When it was made.
     pub created_at: DateTime,
+    #[graphql(skip)]
+    source: SourceId,
 }
 
 impl From<tenants::ApiKey> for ApiKey {
     fn from(key: tenants::ApiKey) -> Self {
         Self {
             id: key.id.into(),
-            source_id: key.source.into(),
             name: key.name,
             revoked_at: key.revoked_at.map(DateTime),
             created_at: key.created_at.into(),
+            source: key.source,
         }
+    }
+}
+
+#[ComplexObject]
+impl ApiKey {
+    /// The one source that it sends to.
+    async fn source(&self, ctx: &Context<'_>) -> Result<Source, Failure> {
+        sources::of(ctx, self.source).await
     }
 }
 
@@ -93,6 +140,7 @@ impl From<tenants::ApiKey> for ApiKey {
 #[derive(SimpleObject)]
 #[graphql(complex)]
 pub struct Viewer {
+    /// The tenant whose things you see.
     pub tenant: Tenant,
     /// Null for an API key.
     pub member: Option<Member>,
@@ -115,7 +163,9 @@ impl Viewer {
 /// Lets its holder choose a password, once.
 #[derive(SimpleObject)]
 pub struct OneTimeToken {
+    /// For `acceptToken`, once.
     pub token: String,
+    /// When it stops being good.
     pub expires_at: DateTime,
 }
 
@@ -142,8 +192,8 @@ impl AccessQuery {
     async fn members(
         &self,
         ctx: &Context<'_>,
-        first: Option<i32>,
-        after: Option<String>,
+        #[graphql(desc = "How many rows, from 1 to 100; 50 when absent.")] first: Option<i32>,
+        #[graphql(desc = "The cursor of the row after which the page begins.")] after: Option<String>,
     ) -> Result<Connection<Cursor, Member>, Failure> {
         let page = scoped(ctx)?.members(page::request(first, after.as_deref())?).await?;
         Ok(page::connection(page, |member| member.id.0))
@@ -154,49 +204,66 @@ impl AccessQuery {
     async fn api_keys(
         &self,
         ctx: &Context<'_>,
-        first: Option<i32>,
-        after: Option<String>,
+        #[graphql(desc = "How many rows, from 1 to 100; 50 when absent.")] first: Option<i32>,
+        #[graphql(desc = "The cursor of the row after which the page begins.")] after: Option<String>,
     ) -> Result<Connection<Cursor, ApiKey>, Failure> {
         let page = scoped(ctx)?.api_keys(page::request(first, after.as_deref())?).await?;
         Ok(page::connection(page, |key| key.id.0))
     }
 }
 
+/// What `inviteMember` takes.
 #[derive(InputObject)]
 pub struct InviteMemberInput {
+    /// To whom the invitation is; unique in the tenant.
     pub email: String,
+    /// Of the person.
     pub name: String,
+    /// What the member may do. A partner's user can only be `READ_ONLY`.
     pub role: Role,
     /// Makes it this partner's user, who reads that partner's things only.
     pub partner_id: Option<ID>,
 }
 
+/// What `resetPassword` takes.
 #[derive(InputObject)]
 pub struct ResetPasswordInput {
+    /// The member.
     pub member_id: ID,
 }
 
+/// What `disableMember` takes.
 #[derive(InputObject)]
 pub struct DisableMemberInput {
+    /// The member.
     pub member_id: ID,
 }
 
+/// What `enableMember` takes.
 #[derive(InputObject)]
 pub struct EnableMemberInput {
+    /// The member.
     pub member_id: ID,
 }
 
+/// What `setMemberRole` takes.
 #[derive(InputObject)]
 pub struct SetMemberRoleInput {
+    /// The member.
     pub member_id: ID,
+    /// What the member may do from now on.
     pub role: Role,
 }
 
 macro_rules! member_payload {
-    ($name:ident) => {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
         #[derive(SimpleObject)]
         pub struct $name {
+            /// The member as it is now.
             pub member: Option<Member>,
+            /// What should have been done otherwise; empty when it is done.
+            #[graphql(complexity = "short(child_complexity)")]
             pub user_errors: Vec<UserError>,
         }
 
@@ -208,17 +275,30 @@ macro_rules! member_payload {
         }
     };
 }
-member_payload!(SetMemberRolePayload);
-member_payload!(DisableMemberPayload);
-member_payload!(EnableMemberPayload);
+member_payload!(
+    /// What `setMemberRole` did.
+    SetMemberRolePayload
+);
+member_payload!(
+    /// What `disableMember` did.
+    DisableMemberPayload
+);
+member_payload!(
+    /// What `enableMember` did.
+    EnableMemberPayload
+);
 
 macro_rules! invitation_payload {
-    ($name:ident) => {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
         #[derive(SimpleObject)]
         pub struct $name {
+            /// The member as it is now.
             pub member: Option<Member>,
             /// For the administrator to pass on.
             pub one_time_token: Option<OneTimeToken>,
+            /// What should have been done otherwise; empty when it is done.
+            #[graphql(complexity = "short(child_complexity)")]
             pub user_errors: Vec<UserError>,
         }
 
@@ -232,32 +312,50 @@ macro_rules! invitation_payload {
         }
     };
 }
-invitation_payload!(InviteMemberPayload);
-invitation_payload!(ResetPasswordPayload);
+invitation_payload!(
+    /// What `inviteMember` did.
+    InviteMemberPayload
+);
+invitation_payload!(
+    /// What `resetPassword` did.
+    ResetPasswordPayload
+);
 
+/// What `createApiKey` takes.
 #[derive(InputObject)]
 pub struct CreateApiKeyInput {
+    /// The source.
     pub source_id: ID,
     /// What the key is for.
     pub name: String,
 }
 
+/// What `createApiKey` did.
 #[derive(SimpleObject)]
 pub struct CreateApiKeyPayload {
+    /// The key without its secret.
     pub api_key: Option<ApiKey>,
     /// The key itself, shown this once.
     pub secret: Option<String>,
+    /// What should have been done otherwise; empty when it is done.
+    #[graphql(complexity = "short(child_complexity)")]
     pub user_errors: Vec<UserError>,
 }
 
+/// What `revokeApiKey` takes.
 #[derive(InputObject)]
 pub struct RevokeApiKeyInput {
+    /// The key.
     pub api_key_id: ID,
 }
 
+/// What `revokeApiKey` did.
 #[derive(SimpleObject)]
 pub struct RevokeApiKeyPayload {
+    /// The key as it is now.
     pub api_key: Option<ApiKey>,
+    /// What should have been done otherwise; empty when it is done.
+    #[graphql(complexity = "short(child_complexity)")]
     pub user_errors: Vec<UserError>,
 }
 
@@ -266,7 +364,12 @@ pub struct AccessMutation;
 
 #[Object]
 impl AccessMutation {
-    async fn invite_member(&self, ctx: &Context<'_>, input: InviteMemberInput) -> Result<InviteMemberPayload, Failure> {
+    /// Adds a member, who chooses a password with the token of the answer.
+    async fn invite_member(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What it takes.")] input: InviteMemberInput,
+    ) -> Result<InviteMemberPayload, Failure> {
         let partner = input.partner_id.map(|partner| id(&partner, PartnerId::parse));
         let invited = scoped(ctx)?.invite_member(&input.email, &input.name, input.role.into(), partner).await;
         InviteMemberPayload::of(invited)
@@ -276,15 +379,16 @@ impl AccessMutation {
     async fn reset_password(
         &self,
         ctx: &Context<'_>,
-        input: ResetPasswordInput,
+        #[graphql(desc = "What it takes.")] input: ResetPasswordInput,
     ) -> Result<ResetPasswordPayload, Failure> {
         ResetPasswordPayload::of(scoped(ctx)?.reset_password(id(&input.member_id, MemberId::parse)).await)
     }
 
+    /// Changes what a member may do.
     async fn set_member_role(
         &self,
         ctx: &Context<'_>,
-        input: SetMemberRoleInput,
+        #[graphql(desc = "What it takes.")] input: SetMemberRoleInput,
     ) -> Result<SetMemberRolePayload, Failure> {
         let member = id(&input.member_id, MemberId::parse);
         SetMemberRolePayload::of(scoped(ctx)?.set_member_role(member, input.role.into()).await)
@@ -294,12 +398,17 @@ impl AccessMutation {
     async fn disable_member(
         &self,
         ctx: &Context<'_>,
-        input: DisableMemberInput,
+        #[graphql(desc = "What it takes.")] input: DisableMemberInput,
     ) -> Result<DisableMemberPayload, Failure> {
         DisableMemberPayload::of(scoped(ctx)?.disable_member(id(&input.member_id, MemberId::parse)).await)
     }
 
-    async fn enable_member(&self, ctx: &Context<'_>, input: EnableMemberInput) -> Result<EnableMemberPayload, Failure> {
+    /// Lets a disabled member in again, with the password it had.
+    async fn enable_member(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What it takes.")] input: EnableMemberInput,
+    ) -> Result<EnableMemberPayload, Failure> {
         EnableMemberPayload::of(scoped(ctx)?.enable_member(id(&input.member_id, MemberId::parse)).await)
     }
 
@@ -307,7 +416,7 @@ impl AccessMutation {
     async fn create_api_key(
         &self,
         ctx: &Context<'_>,
-        input: CreateApiKeyInput,
+        #[graphql(desc = "What it takes.")] input: CreateApiKeyInput,
     ) -> Result<CreateApiKeyPayload, Failure> {
         let created = scoped(ctx)?.create_api_key(id(&input.source_id, SourceId::parse), &input.name).await;
         let (created, user_errors) = outcome(created.map_err(Failure::from))?;
@@ -315,10 +424,11 @@ impl AccessMutation {
         Ok(CreateApiKeyPayload { api_key: created.map(|created| created.key.into()), secret, user_errors })
     }
 
+    /// Ends a key for good. Again changes nothing.
     async fn revoke_api_key(
         &self,
         ctx: &Context<'_>,
-        input: RevokeApiKeyInput,
+        #[graphql(desc = "What it takes.")] input: RevokeApiKeyInput,
     ) -> Result<RevokeApiKeyPayload, Failure> {
         let revoked = scoped(ctx)?.revoke_api_key(id(&input.api_key_id, ApiKeyId::parse)).await;
         let (revoked, user_errors) = outcome(revoked.map_err(Failure::from))?;

@@ -5,17 +5,19 @@ use async_graphql::{ComplexObject, Context, ID, InputObject, Object, SimpleObjec
 use domain::catalogue;
 use domain::ids::ProductId;
 use domain::time::Timestamp;
+use domain::transactions::transaction;
 
 use super::errors::{Failure, UserError, outcome};
 use super::ids::id;
-use super::loaders::{self, ProductVersionsOf};
-use super::page::{self, Cursor, cost};
+use super::loaders::{self, PlayerVersionsOf, ProductVersionsOf};
+use super::page::{self, Cursor, cost, short};
 use super::scalars::{DateTime, Decimal};
 use super::scoped;
 
 /// A currency or asset with its two precisions.
 #[derive(SimpleObject)]
 pub struct Asset {
+    /// Capital letters and digits, such as "USD".
     pub code: String,
     /// Digits of the minor unit, in which lines and payouts are kept.
     pub exponent: i32,
@@ -37,9 +39,11 @@ impl From<domain::money::Asset> for Asset {
 #[derive(SimpleObject)]
 #[graphql(complex)]
 pub struct Product {
+    /// Of this thing, for `node` and for inputs that name it.
     pub id: ID,
     /// What records name it by.
     pub code: String,
+    /// When it was made.
     pub created_at: DateTime,
     #[graphql(skip)]
     key: ProductId,
@@ -54,6 +58,7 @@ impl From<catalogue::Product> for Product {
 #[ComplexObject]
 impl Product {
     /// What is true of it from when on, oldest first.
+    #[graphql(complexity = "short(child_complexity)")]
     async fn versions(&self, ctx: &Context<'_>) -> Result<Vec<ProductVersion>, Failure> {
         let versions = loaders::one(ctx, ProductVersionsOf(self.key)).await?;
         Ok(versions.unwrap_or_default().into_iter().map(ProductVersion::from).collect())
@@ -65,8 +70,11 @@ impl Product {
 pub struct ProductVersion {
     /// Null: from the beginning.
     pub valid_from: Option<DateTime>,
+    /// What people call it.
     pub name: String,
+    /// Such as `slots`; contracts can ask for it.
     pub category: Option<String>,
+    /// Who made it.
     pub studio: Option<String>,
     /// "0.965" is 96.5 %.
     pub theoretical_rtp: Option<Decimal>,
@@ -91,14 +99,40 @@ fn beginning(time: Timestamp) -> Option<DateTime> {
     time.in_range().then_some(DateTime(time))
 }
 
+/// A player about whom staff said something.
+#[derive(SimpleObject)]
+#[graphql(complex)]
+pub struct Player {
+    /// What transactions name it by, in hexadecimal digits.
+    pub pseudonym: String,
+    #[graphql(skip)]
+    key: transaction::Player,
+}
+
+impl From<transaction::Player> for Player {
+    fn from(key: transaction::Player) -> Self {
+        Self { pseudonym: hex(&key), key }
+    }
+}
+
+#[ComplexObject]
+impl Player {
+    /// What staff said about it from when on, oldest first.
+    #[graphql(complexity = "short(child_complexity)")]
+    async fn versions(&self, ctx: &Context<'_>) -> Result<Vec<PlayerVersion>, Failure> {
+        let versions = loaders::one(ctx, PlayerVersionsOf(self.key)).await?;
+        Ok(versions.unwrap_or_default().into_iter().map(PlayerVersion::from).collect())
+    }
+}
+
 /// What staff said about a player from a time on.
 #[derive(SimpleObject)]
 pub struct PlayerVersion {
-    /// The pseudonym that transactions carry.
-    pub player: String,
     /// Null: from the beginning.
     pub valid_from: Option<DateTime>,
+    /// The segment that contracts can ask for.
     pub segment: Option<String>,
+    /// Tags that contracts can ask for.
     pub tags: Vec<String>,
     /// Transactions of test players are recorded and never settled.
     pub test: bool,
@@ -107,7 +141,6 @@ pub struct PlayerVersion {
 impl From<catalogue::PlayerVersion> for PlayerVersion {
     fn from(version: catalogue::PlayerVersion) -> Self {
         Self {
-            player: hex(&version.player),
             valid_from: beginning(version.valid_from),
             segment: version.segment,
             tags: serde_json::from_str(&version.tags).unwrap_or_default(),
@@ -126,48 +159,76 @@ pub struct CatalogueQuery;
 #[Object]
 impl CatalogueQuery {
     /// The tenant's own assets, and the currencies whose accounting digits it set. Every other ISO currency is known.
-    async fn assets(&self, ctx: &Context<'_>) -> Result<Vec<Asset>, Failure> {
-        Ok(scoped(ctx)?.assets().await?.into_iter().map(Asset::from).collect())
+    /// By code.
+    #[graphql(complexity = "cost(first, child_complexity)")]
+    async fn assets(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many rows, from 1 to 100; 50 when absent.")] first: Option<i32>,
+        #[graphql(desc = "The cursor of the row after which the page begins.")] after: Option<String>,
+    ) -> Result<Connection<Cursor, Asset>, Failure> {
+        let page = scoped(ctx)?.assets(page::request(first, after.as_deref())?).await?;
+        Ok(page::connection(page, |asset| asset.code.clone()))
     }
 
+    /// The tenant's products, the latest added first.
     #[graphql(complexity = "cost(first, child_complexity)")]
     async fn products(
         &self,
         ctx: &Context<'_>,
-        first: Option<i32>,
-        after: Option<String>,
+        #[graphql(desc = "How many rows, from 1 to 100; 50 when absent.")] first: Option<i32>,
+        #[graphql(desc = "The cursor of the row after which the page begins.")] after: Option<String>,
     ) -> Result<Connection<Cursor, Product>, Failure> {
         let page = scoped(ctx)?.products(page::request(first, after.as_deref())?).await?;
         Ok(page::connection(page, |product| product.id.0))
     }
 
-    /// What staff said about players. A player that nobody spoke of is not listed.
-    async fn players(&self, ctx: &Context<'_>) -> Result<Vec<PlayerVersion>, Failure> {
-        Ok(scoped(ctx)?.players().await?.into_iter().map(PlayerVersion::from).collect())
+    /// The players about whom staff said something, by pseudonym. One that nobody spoke of is not listed.
+    #[graphql(complexity = "cost(first, child_complexity)")]
+    async fn players(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many rows, from 1 to 100; 50 when absent.")] first: Option<i32>,
+        #[graphql(desc = "The cursor of the row after which the page begins.")] after: Option<String>,
+    ) -> Result<Connection<Cursor, Player>, Failure> {
+        let page = scoped(ctx)?.players(page::request(first, after.as_deref())?).await?;
+        Ok(page::connection(page, |player| *player))
     }
 }
 
+/// What `createAsset` takes.
 #[derive(InputObject)]
 pub struct CreateAssetInput {
+    /// At most 12 capital letters and digits.
     code: String,
+    /// Digits of the minor unit, in which lines and payouts are kept.
     exponent: i32,
     /// Four more than `exponent`, at most 8, when absent.
     accounting_exponent: Option<i32>,
 }
 
+/// What `createAsset` did.
 #[derive(SimpleObject)]
 pub struct CreateAssetPayload {
+    /// The asset.
     asset: Option<Asset>,
+    /// What should have been done otherwise; empty when it is done.
+    #[graphql(complexity = "short(child_complexity)")]
     user_errors: Vec<UserError>,
 }
 
 /// What a product is said to be, when it is new and when it changes.
 #[derive(InputObject)]
 pub struct ProductFactsInput {
+    /// What people call it.
     name: String,
+    /// Such as `slots`; contracts can ask for it.
     category: Option<String>,
+    /// Who made it.
     studio: Option<String>,
+    /// The return to player that it is built for: "0.965" is 96.5 %.
     theoretical_rtp: Option<Decimal>,
+    /// Standard deviation of the payout per unit stake, as a decimal.
     volatility: Option<Decimal>,
 }
 
@@ -184,21 +245,29 @@ impl ProductFactsInput {
     }
 }
 
+/// What `createProduct` takes.
 #[derive(InputObject)]
 pub struct CreateProductInput {
+    /// What records name it by; unique.
     code: String,
     #[graphql(flatten)]
     facts: ProductFactsInput,
 }
 
+/// What `createProduct` did.
 #[derive(SimpleObject)]
 pub struct CreateProductPayload {
+    /// The product as it is now.
     product: Option<Product>,
+    /// What should have been done otherwise; empty when it is done.
+    #[graphql(complexity = "short(child_complexity)")]
     user_errors: Vec<UserError>,
 }
 
+/// What `changeProduct` takes.
 #[derive(InputObject)]
 pub struct ChangeProductInput {
+    /// The product.
     product_id: ID,
     /// Now when absent. A time in the past counts what is recorded since then anew.
     valid_from: Option<DateTime>,
@@ -206,28 +275,40 @@ pub struct ChangeProductInput {
     facts: ProductFactsInput,
 }
 
+/// What `changeProduct` did.
 #[derive(SimpleObject)]
 pub struct ChangeProductPayload {
+    /// The product as it is now.
     product: Option<Product>,
+    /// What should have been done otherwise; empty when it is done.
+    #[graphql(complexity = "short(child_complexity)")]
     user_errors: Vec<UserError>,
 }
 
+/// What `setPlayer` takes.
 #[derive(InputObject)]
 pub struct SetPlayerInput {
     /// As its source names it; only the pseudonym is kept.
     player: String,
     /// Now when absent. A time in the past counts what is recorded since then anew.
     valid_from: Option<DateTime>,
+    /// The segment that contracts can ask for.
     segment: Option<String>,
+    /// Tags that contracts can ask for.
     #[graphql(default)]
     tags: Vec<String>,
+    /// Transactions of test players are recorded and never settled.
     #[graphql(default)]
     test: bool,
 }
 
+/// What `setPlayer` did.
 #[derive(SimpleObject)]
 pub struct SetPlayerPayload {
-    player: Option<PlayerVersion>,
+    /// The player.
+    player: Option<Player>,
+    /// What should have been done otherwise; empty when it is done.
+    #[graphql(complexity = "short(child_complexity)")]
     user_errors: Vec<UserError>,
 }
 
@@ -237,7 +318,11 @@ pub struct CatalogueMutation;
 #[Object]
 impl CatalogueMutation {
     /// Makes an asset of the tenant's own, or lowers the accounting digits of a currency before it is first used.
-    async fn create_asset(&self, ctx: &Context<'_>, input: CreateAssetInput) -> Result<CreateAssetPayload, Failure> {
+    async fn create_asset(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What it takes.")] input: CreateAssetInput,
+    ) -> Result<CreateAssetPayload, Failure> {
         let new = catalogue::NewAsset {
             code: input.code,
             exponent: input.exponent,
@@ -248,10 +333,11 @@ impl CatalogueMutation {
         Ok(CreateAssetPayload { asset, user_errors })
     }
 
+    /// Adds a product, with what is true of it from the beginning on.
     async fn create_product(
         &self,
         ctx: &Context<'_>,
-        input: CreateProductInput,
+        #[graphql(desc = "What it takes.")] input: CreateProductInput,
     ) -> Result<CreateProductPayload, Failure> {
         let facts = input.facts.valid_from(None);
         let created = scoped(ctx)?.create_product(&input.code, facts).await;
@@ -263,7 +349,7 @@ impl CatalogueMutation {
     async fn change_product(
         &self,
         ctx: &Context<'_>,
-        input: ChangeProductInput,
+        #[graphql(desc = "What it takes.")] input: ChangeProductInput,
     ) -> Result<ChangeProductPayload, Failure> {
         let facts = input.facts.valid_from(input.valid_from);
         let changed = scoped(ctx)?.change_product(id(&input.product_id, ProductId::parse), facts).await;
@@ -272,7 +358,11 @@ impl CatalogueMutation {
     }
 
     /// Says what is true of a player from a time on.
-    async fn set_player(&self, ctx: &Context<'_>, input: SetPlayerInput) -> Result<SetPlayerPayload, Failure> {
+    async fn set_player(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What it takes.")] input: SetPlayerInput,
+    ) -> Result<SetPlayerPayload, Failure> {
         let facts = catalogue::PlayerFacts {
             segment: input.segment,
             tags: input.tags,
@@ -280,7 +370,7 @@ impl CatalogueMutation {
             valid_from: input.valid_from.map(|time| time.0),
         };
         let set = scoped(ctx)?.set_player(&input.player, facts).await;
-        let (player, user_errors) = outcome(set.map(PlayerVersion::from).map_err(Failure::from))?;
+        let (player, user_errors) = outcome(set.map(Player::from).map_err(Failure::from))?;
         Ok(SetPlayerPayload { player, user_errors })
     }
 }

@@ -8,10 +8,15 @@ use domain::money;
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "contract::PartnerRole")]
 pub enum PartnerRole {
+    /// Makes or delivers what is played.
     Provider,
+    /// Brings providers' games together.
     Aggregator,
+    /// Brings players.
     Affiliate,
+    /// Sells on the ground.
     Agent,
+    /// Runs the technology.
     Platform,
 }
 
@@ -19,34 +24,49 @@ pub enum PartnerRole {
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "contract::Attribution")]
 pub enum Attribution {
+    /// When it happened.
     Occurred,
+    /// When it was settled; without such a time it is not counted.
     Settled,
     /// When the round closes; an open round waits.
     RoundClosed,
 }
 
+/// How long a period is.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "contract::Every")]
 pub enum Every {
+    /// Every day.
     Day,
+    /// Every week, from `startsOn` on.
     Week,
     /// From the 1st and from the 16th.
     HalfMonth,
+    /// Every calendar month.
     Month,
 }
 
+/// A day of the week.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "contract::Weekday")]
 pub enum Weekday {
+    /// Monday.
     Monday,
+    /// Tuesday.
     Tuesday,
+    /// Wednesday.
     Wednesday,
+    /// Thursday.
     Thursday,
+    /// Friday.
     Friday,
+    /// Saturday.
     Saturday,
+    /// Sunday.
     Sunday,
 }
 
+/// How bonus money counts.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "contract::BonusTreatment")]
 pub enum BonusTreatment {
@@ -54,9 +74,11 @@ pub enum BonusTreatment {
     Include,
     /// A free stake counts, its non-withdrawable win does not.
     StakeOnly,
+    /// Bonus stakes and bonus wins do not count.
     Exclude,
 }
 
+/// When jackpots reduce a base.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "contract::JackpotBasis")]
 pub enum JackpotBasis {
@@ -82,10 +104,13 @@ pub enum NegativeMode {
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(name = "NegativeLevel", remote = "contract::Level")]
 pub enum Level {
+    /// They net against each other.
     Total,
+    /// Each stands alone.
     PerClass,
 }
 
+/// Which row of a rate table takes a transaction.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(name = "RateTableMatch", remote = "contract::Match")]
 pub enum Match {
@@ -93,6 +118,7 @@ pub enum Match {
     First,
 }
 
+/// What a step of tiers rates.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "contract::TierMode")]
 pub enum TierMode {
@@ -106,13 +132,17 @@ pub enum TierMode {
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "contract::TiersOnChange")]
 pub enum TiersOnChange {
+    /// They go on from what the period has counted so far.
     Continue,
+    /// They begin anew with the new version.
     Restart,
 }
 
+/// How an amount is rounded.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "money::Rounding")]
 pub enum Rounding {
+    /// To the nearest, half to the even neighbour.
     HalfEven,
     /// Half away from zero.
     HalfUp,

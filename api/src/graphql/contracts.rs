@@ -2,25 +2,29 @@
 
 use async_graphql::connection::Connection;
 use async_graphql::{ComplexObject, Context, Enum, ID, InputObject, Object, SimpleObject};
-use domain::ids::{ContractId, PartnerId};
+use domain::ids::{ContractId, MemberId, PartnerId};
 use domain::{Scoped, contracts};
 
+use super::access::{self, Member};
+use super::agreed::Terms;
 use super::errors::{Failure, UserError, outcome};
 use super::ids::id;
 use super::loaders::{self, VersionsOf};
-use super::page::{self, Cursor, cost};
+use super::page::{self, Cursor, cost, short};
 use super::partners::Partner;
 use super::scalars::DateTime;
 use super::scoped;
-use super::terms::{Terms, TermsInput};
+use super::terms::TermsInput;
 
 /// What is agreed with a partner.
 #[derive(SimpleObject)]
 #[graphql(complex)]
 pub struct Contract {
+    /// Of this thing, for `node` and for inputs that name it.
     pub id: ID,
     /// Unique among the partner's contracts.
     pub name: String,
+    /// When it was made.
     pub created_at: DateTime,
     #[graphql(skip)]
     key: ContractId,
@@ -37,17 +41,20 @@ impl From<contracts::Contract> for Contract {
 
 #[ComplexObject]
 impl Contract {
+    /// With whom it is.
     async fn partner(&self, ctx: &Context<'_>) -> Result<Partner, Failure> {
         Ok(loaders::required(ctx, self.partner, "partner").await?.into())
     }
 
     /// In the order they were written, drafts too.
+    #[graphql(complexity = "short(child_complexity)")]
     async fn versions(&self, ctx: &Context<'_>) -> Result<Vec<ContractVersion>, Failure> {
         let versions = loaders::one(ctx, VersionsOf(self.key)).await?.unwrap_or_default();
         Ok(versions.into_iter().map(ContractVersion::from).collect())
     }
 }
 
+/// Where a version of a contract stands.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "contracts::VersionState")]
 pub enum ContractVersionState {
@@ -57,18 +64,32 @@ pub enum ContractVersionState {
     Active,
 }
 
+/// What holds from a day on.
 #[derive(SimpleObject)]
+#[graphql(complex)]
 pub struct ContractVersion {
     /// 1 is the first that was written, whatever it counts from.
     pub version: i64,
+    /// Where it stands.
     pub state: ContractVersionState,
     /// The instant that `terms.validFrom` stands for in the contract's zone.
     pub valid_from: DateTime,
+    /// What it says.
     pub terms: Terms,
+    /// When it was first written.
     pub created_at: DateTime,
+    /// When it was put in force; null for a draft.
     pub activated_at: Option<DateTime>,
-    /// The member who activated it.
-    pub activated_by_id: Option<ID>,
+    #[graphql(skip)]
+    activated_by: Option<MemberId>,
+}
+
+#[ComplexObject]
+impl ContractVersion {
+    /// The member who activated it; null for whoever may not see that member.
+    async fn activated_by(&self, ctx: &Context<'_>) -> Result<Option<Member>, Failure> {
+        access::member(ctx, self.activated_by).await
+    }
 }
 
 impl From<contracts::ContractVersion> for ContractVersion {
@@ -80,7 +101,7 @@ impl From<contracts::ContractVersion> for ContractVersion {
             terms: version.terms.into(),
             created_at: version.created_at.into(),
             activated_at: version.activated_at.map(DateTime),
-            activated_by_id: version.activated_by.map(ID::from),
+            activated_by: version.activated_by,
         }
     }
 }
@@ -95,57 +116,80 @@ impl ContractsQuery {
     async fn contracts(
         &self,
         ctx: &Context<'_>,
-        first: Option<i32>,
-        after: Option<String>,
+        #[graphql(desc = "How many rows, from 1 to 100; 50 when absent.")] first: Option<i32>,
+        #[graphql(desc = "The cursor of the row after which the page begins.")] after: Option<String>,
     ) -> Result<Connection<Cursor, Contract>, Failure> {
         let page = scoped(ctx)?.contracts(page::request(first, after.as_deref())?).await?;
         Ok(page::connection(page, |contract| contract.id.0))
     }
 }
 
+/// What `createContract` takes.
 #[derive(InputObject)]
 pub struct CreateContractInput {
+    /// The partner.
     partner_id: ID,
+    /// Unique among the partner's contracts.
     name: String,
     /// Of the first version, which begins as a draft.
     terms: TermsInput,
 }
 
+/// What `draftContractVersion` takes.
 #[derive(InputObject)]
 pub struct DraftContractVersionInput {
+    /// The contract.
     contract_id: ID,
+    /// What is agreed.
     terms: TermsInput,
 }
 
+/// What `changeContractDraft` takes.
 #[derive(InputObject)]
 pub struct ChangeContractDraftInput {
+    /// The contract.
     contract_id: ID,
+    /// The number of the version.
     version: i64,
+    /// What is agreed.
     terms: TermsInput,
 }
 
+/// What `activateContractVersion` takes.
 #[derive(InputObject)]
 pub struct ActivateContractVersionInput {
+    /// The contract.
     contract_id: ID,
+    /// The number of the version.
     version: i64,
 }
 
 macro_rules! version_payload {
-    ($name:ident) => {
-        #[derive(SimpleObject)]
-        #[graphql(complex)]
+    ($(#[$doc:meta])* $name:ident) => {
         pub struct $name {
-            pub contract_version: Option<ContractVersion>,
-            pub user_errors: Vec<UserError>,
-            #[graphql(skip)]
+            contract_version: Option<ContractVersion>,
+            user_errors: Vec<UserError>,
             of: Option<ContractId>,
         }
 
-        #[ComplexObject]
+        $(#[$doc])*
+        #[Object]
         impl $name {
+            /// The contract as it is now.
             async fn contract(&self, ctx: &Context<'_>) -> Result<Option<Contract>, Failure> {
                 let Some(id) = self.of else { return Ok(None) };
                 Ok(loaders::one(ctx, id).await?.map(Contract::from))
+            }
+
+            /// The version that was written or put in force.
+            async fn contract_version(&self) -> Option<&ContractVersion> {
+                self.contract_version.as_ref()
+            }
+
+            /// What should have been done otherwise; empty when it is done.
+            #[graphql(complexity = "short(child_complexity)")]
+            async fn user_errors(&self) -> &[UserError] {
+                &self.user_errors
             }
         }
 
@@ -158,10 +202,22 @@ macro_rules! version_payload {
         }
     };
 }
-version_payload!(CreateContractPayload);
-version_payload!(DraftContractVersionPayload);
-version_payload!(ChangeContractDraftPayload);
-version_payload!(ActivateContractVersionPayload);
+version_payload!(
+    /// What `createContract` did.
+    CreateContractPayload
+);
+version_payload!(
+    /// What `draftContractVersion` did.
+    DraftContractVersionPayload
+);
+version_payload!(
+    /// What `changeContractDraft` did.
+    ChangeContractDraftPayload
+);
+version_payload!(
+    /// What `activateContractVersion` did.
+    ActivateContractVersionPayload
+);
 
 #[derive(Default)]
 pub struct ContractsMutation;
@@ -172,7 +228,7 @@ impl ContractsMutation {
     async fn create_contract(
         &self,
         ctx: &Context<'_>,
-        input: CreateContractInput,
+        #[graphql(desc = "What it takes.")] input: CreateContractInput,
     ) -> Result<CreateContractPayload, Failure> {
         CreateContractPayload::of(create(scoped(ctx)?, input).await)
     }
@@ -181,7 +237,7 @@ impl ContractsMutation {
     async fn draft_contract_version(
         &self,
         ctx: &Context<'_>,
-        input: DraftContractVersionInput,
+        #[graphql(desc = "What it takes.")] input: DraftContractVersionInput,
     ) -> Result<DraftContractVersionPayload, Failure> {
         let scoped = scoped(ctx)?;
         DraftContractVersionPayload::of(match input.terms.core(scoped).await {
@@ -194,7 +250,7 @@ impl ContractsMutation {
     async fn change_contract_draft(
         &self,
         ctx: &Context<'_>,
-        input: ChangeContractDraftInput,
+        #[graphql(desc = "What it takes.")] input: ChangeContractDraftInput,
     ) -> Result<ChangeContractDraftPayload, Failure> {
         let (scoped, contract) = (scoped(ctx)?, id(&input.contract_id, ContractId::parse));
         ChangeContractDraftPayload::of(match input.terms.core(scoped).await {
@@ -208,7 +264,7 @@ impl ContractsMutation {
     async fn activate_contract_version(
         &self,
         ctx: &Context<'_>,
-        input: ActivateContractVersionInput,
+        #[graphql(desc = "What it takes.")] input: ActivateContractVersionInput,
     ) -> Result<ActivateContractVersionPayload, Failure> {
         let contract = id(&input.contract_id, ContractId::parse);
         ActivateContractVersionPayload::of(scoped(ctx)?.activate_contract_version(contract, input.version).await)

@@ -27,6 +27,7 @@ pub struct UserError {
     pub code: String,
     /// The path of the input field at fault; empty when it is the whole.
     pub field: Vec<String>,
+    /// In words, for people; codes are for programs.
     pub message: String,
 }
 

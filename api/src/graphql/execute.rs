@@ -15,6 +15,7 @@ use super::limits::{self, Beyond};
 use super::order::in_order;
 use super::persisted::Missing;
 use super::request::Incoming;
+use super::waves::Waves;
 use super::{Sender, loaders};
 use crate::app::App;
 use crate::rates::{Over, Payer};
@@ -174,13 +175,16 @@ impl Prepared {
         let mut request = Request::new(&*text).variables(incoming.variables);
         request.operation_name = incoming.operation_name.clone();
         request.set_parsed_query((*document).clone());
+        let mut waves = Waves::default();
         if let Some(scoped) = sender.scoped() {
-            request = request.data(loaders::new(scoped.clone()));
+            let loaders;
+            (loaders, waves) = loaders::new(scoped.clone());
+            request = request.data(loaders);
         }
         let charge = Charge::new(app.rates.clone(), payer);
         let request =
             request.data(sender.clone()).data(app.domain.clone()).data(app.rates.clone()).data(charge.clone());
-        (request, Finish { document, operation: incoming.operation_name, charge })
+        (request, Finish { document, operation: incoming.operation_name, charge, waves })
     }
 }
 
@@ -190,9 +194,15 @@ pub struct Finish {
     document: Arc<ExecutableDocument>,
     operation: Option<String>,
     charge: Arc<Charge>,
+    waves: Waves,
 }
 
 impl Finish {
+    /// Runs the request, or the next result of it, so that what its fields want is read together.
+    pub async fn drive<F: Future>(&self, request: F) -> F::Output {
+        self.waves.clone().drive(request).await
+    }
+
     pub fn answer(&self, mut response: Response) -> Answer {
         // An error before execution has no path, and then the specification wants no `data` at all.
         let was_run = response.errors.is_empty()
@@ -270,8 +280,8 @@ pub fn prepare(app: &App, sender: &Sender, mut incoming: Incoming, via: Via) -> 
 pub async fn run(app: &App, sender: &Sender, prepared: Prepared) -> Answer {
     let kind = prepared.kind;
     let (request, finish) = prepared.into_request(app, sender, sender.payer());
-    let schema = app.schema.clone();
-    let work = async move { schema.execute(request).await };
+    let (schema, drive) = (app.schema.clone(), finish.clone());
+    let work = async move { drive.drive(schema.execute(request)).await };
     let response = match kind {
         OperationType::Mutation => app.domain.run_to_end(in_request(request_id(), work)).await,
         _ => Ok(work.await),

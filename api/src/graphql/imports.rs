@@ -9,16 +9,18 @@ use super::errors::{Failure, UserError, outcome};
 use super::ids::id;
 use super::loaders;
 use super::money::word;
-use super::page::{self, Cursor, cost};
+use super::page::{self, Cursor, cost, short};
 use super::scalars::{DateTime, Decimal};
 use super::scoped;
 use super::sources::{self, Source};
 
+/// Where an import stands.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "imports::run::State")]
-pub enum ImportState {
+pub enum ImportRunState {
     /// Under way, or cut off and waiting to be resumed.
     Running,
+    /// The whole file is in.
     Completed,
     /// The file cannot be read, or its sender gave up. What was recorded before stays.
     Failed,
@@ -28,7 +30,9 @@ pub enum ImportState {
 #[derive(SimpleObject)]
 #[graphql(complex)]
 pub struct ImportRun {
+    /// Of this thing, for `node` and for inputs that name it.
     pub id: ID,
+    /// What its sender called it.
     pub file_name: String,
     /// The sender's own name for the upload, by which it is resumed.
     pub upload_key: Option<String>,
@@ -42,6 +46,7 @@ pub struct ImportRun {
     pub emitted: i64,
     /// Records of which the mapping makes nothing.
     pub ignored: i64,
+    /// Records that could not become transactions.
     pub quarantined: i64,
     /// Transactions that are new.
     pub recorded: i64,
@@ -51,7 +56,9 @@ pub struct ImportRun {
     pub conflicting: i64,
     /// Why it failed.
     pub error: Option<String>,
+    /// When it was made.
     pub created_at: DateTime,
+    /// When it last moved.
     pub updated_at: DateTime,
     #[graphql(skip)]
     state: String,
@@ -85,11 +92,13 @@ impl From<imports::ImportRun> for ImportRun {
 
 #[ComplexObject]
 impl ImportRun {
+    /// Through whose mapping it goes.
     async fn source(&self, ctx: &Context<'_>) -> Result<Source, Failure> {
         sources::of(ctx, self.source).await
     }
 
-    async fn state(&self) -> Result<ImportState, Failure> {
+    /// Where it stands.
+    async fn state(&self) -> Result<ImportRunState, Failure> {
         Ok(word("import state", &self.state, imports::run::State::parse)?.into())
     }
 }
@@ -102,6 +111,13 @@ impl ImportRun {
     }
 }
 
+/// Imports for which all of it is so.
+#[derive(InputObject)]
+pub struct ImportRunFilter {
+    /// Files of this source.
+    source_id: Option<ID>,
+}
+
 #[derive(Default)]
 pub struct ImportsQuery;
 
@@ -112,24 +128,30 @@ impl ImportsQuery {
     async fn import_runs(
         &self,
         ctx: &Context<'_>,
-        source_id: Option<ID>,
-        first: Option<i32>,
-        after: Option<String>,
+        #[graphql(desc = "Which rows; all when absent.")] filter: Option<ImportRunFilter>,
+        #[graphql(desc = "How many rows, from 1 to 100; 50 when absent.")] first: Option<i32>,
+        #[graphql(desc = "The cursor of the row after which the page begins.")] after: Option<String>,
     ) -> Result<Connection<Cursor, ImportRun>, Failure> {
-        let source = source_id.map(|source| id(&source, SourceId::parse));
+        let source = filter.and_then(|filter| filter.source_id).map(|source| id(&source, SourceId::parse));
         let page = scoped(ctx)?.import_runs(source, page::request(first, after.as_deref())?).await?;
         Ok(page::connection(page, |run| run.id.0))
     }
 }
 
+/// What `abandonImportRun` takes.
 #[derive(InputObject)]
 pub struct AbandonImportRunInput {
+    /// The import.
     import_run_id: ID,
 }
 
+/// What `abandonImportRun` did.
 #[derive(SimpleObject)]
 pub struct AbandonImportRunPayload {
+    /// The import as it is now.
     pub import_run: Option<ImportRun>,
+    /// What should have been done otherwise; empty when it is done.
+    #[graphql(complexity = "short(child_complexity)")]
     pub user_errors: Vec<UserError>,
 }
 
@@ -142,7 +164,7 @@ impl ImportsMutation {
     async fn abandon_import_run(
         &self,
         ctx: &Context<'_>,
-        input: AbandonImportRunInput,
+        #[graphql(desc = "What it takes.")] input: AbandonImportRunInput,
     ) -> Result<AbandonImportRunPayload, Failure> {
         let abandoned = scoped(ctx)?.abandon_import(id(&input.import_run_id, ImportRunId::parse)).await;
         let (run, user_errors) = outcome(abandoned.map_err(Failure::from))?;

@@ -1,5 +1,6 @@
 //! The ledger: accounts with their balances, and what was posted for a settlement.
 
+use async_graphql::connection::Connection;
 use async_graphql::{ComplexObject, Context, Enum, ID, Object, SimpleObject};
 use domain::ids::{AccountId, PartnerId, SettlementId};
 use domain::ledger::{self, posting};
@@ -7,11 +8,13 @@ use domain::ledger::{self, posting};
 use super::errors::Failure;
 use super::loaders;
 use super::money::{self, word};
+use super::page::{self, Cursor, cost, short};
 use super::partners::Partner;
 use super::scalars::{DateTime, Money};
 use super::scoped;
 use super::settlements::Settlement;
 
+/// What an account is for.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(name = "LedgerAccountCode", remote = "posting::AccountCode")]
 pub enum AccountCode {
@@ -27,11 +30,13 @@ pub enum AccountCode {
     Carried,
 }
 
+/// Why something was posted.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(name = "LedgerEntryReason", remote = "posting::Reason")]
 pub enum EntryReason {
     /// Brings what is accrued up to what an open settlement has earned.
     TrueUp,
+    /// Makes what is accrued payable, receivable or carried, as the settlement closes.
     Close,
 }
 
@@ -39,6 +44,7 @@ pub enum EntryReason {
 #[derive(SimpleObject)]
 #[graphql(complex)]
 pub struct LedgerAccount {
+    /// Of this thing, for `node` and for inputs that name it.
     pub id: ID,
     #[graphql(skip)]
     row: ledger::Account,
@@ -52,6 +58,7 @@ impl From<ledger::Account> for LedgerAccount {
 
 #[ComplexObject]
 impl LedgerAccount {
+    /// What it is for.
     async fn code(&self) -> Result<AccountCode, Failure> {
         Ok(word("account code", &self.row.code, posting::AccountCode::parse)?.into())
     }
@@ -64,6 +71,7 @@ impl LedgerAccount {
         Ok(loaders::one(ctx, self.row.partner_id).await?.map(Partner::from))
     }
 
+    /// An ISO 4217 code or the code of one of the tenant's assets.
     async fn currency(&self) -> &str {
         &self.row.currency
     }
@@ -78,7 +86,9 @@ impl LedgerAccount {
 #[derive(SimpleObject)]
 #[graphql(complex)]
 pub struct LedgerEntry {
+    /// Of this thing, for `node` and for inputs that name it.
     pub id: ID,
+    /// When it was posted.
     pub posted_at: DateTime,
     #[graphql(skip)]
     reason: String,
@@ -97,14 +107,18 @@ impl From<(ledger::Entry, Vec<ledger::EntryLeg>)> for LedgerEntry {
 
 #[ComplexObject]
 impl LedgerEntry {
+    /// Why it was posted.
     async fn reason(&self) -> Result<EntryReason, Failure> {
         Ok(word("reason of an entry", &self.reason, posting::Reason::parse)?.into())
     }
 
+    /// For which it was posted.
     async fn settlement(&self, ctx: &Context<'_>) -> Result<Settlement, Failure> {
         Ok(loaders::required(ctx, self.settlement, "settlement").await?.into())
     }
 
+    /// At least two; they sum to zero.
+    #[graphql(complexity = "short(child_complexity)")]
     async fn legs(&self, ctx: &Context<'_>) -> Result<Vec<LedgerLeg>, Failure> {
         let settlement = loaders::required(ctx, self.settlement, "settlement").await?;
         let asset = money::asset(ctx, &settlement.currency).await?;
@@ -151,9 +165,16 @@ pub struct LedgerQuery;
 
 #[Object]
 impl LedgerQuery {
-    /// Every account with its balance; a partner's user sees its own.
-    async fn ledger_accounts(&self, ctx: &Context<'_>) -> Result<Vec<LedgerAccount>, Failure> {
-        Ok(scoped(ctx)?.accounts().await?.into_iter().map(LedgerAccount::from).collect())
+    /// Accounts with their balances, the latest opened first; a partner's user sees its own.
+    #[graphql(complexity = "cost(first, child_complexity)")]
+    async fn ledger_accounts(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many rows, from 1 to 100; 50 when absent.")] first: Option<i32>,
+        #[graphql(desc = "The cursor of the row after which the page begins.")] after: Option<String>,
+    ) -> Result<Connection<Cursor, LedgerAccount>, Failure> {
+        let page = scoped(ctx)?.accounts(page::request(first, after.as_deref())?).await?;
+        Ok(page::connection(page, |account| account.id.0))
     }
 
     /// Reads all books back and proves that they balance. It takes as long as reading every transaction does.

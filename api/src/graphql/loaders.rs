@@ -4,21 +4,34 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_graphql::Context;
 use async_graphql::dataloader::{DataLoader, Loader};
-use domain::ids::{AccountId, ContractId, ImportRunId, PartnerId, ProductId, SettlementId, SourceId, TransactionId};
+use chrono::NaiveDate;
+use domain::ids::{
+    AccountId, ContractId, ImportRunId, MemberId, PartnerId, ProductId, QuarantineId, SettlementId, SourceId,
+    TransactionId,
+};
 use domain::money::Asset;
-use domain::{Error, Scoped, catalogue, contracts, imports, ledger, partners, settlements, sources, transactions};
+use domain::page::{Page, PageRequest};
+use domain::transactions::transaction::Player;
+use domain::{
+    Error, Fault, Scoped, catalogue, contracts, imports, ledger, partners, settlements, sources, tenants, transactions,
+};
 
 use super::errors::Failure;
+use super::waves::Waves;
 
 pub struct Rows(Scoped);
 
 pub type Loaders = DataLoader<Rows>;
 
-pub fn new(scoped: Scoped) -> Loaders {
-    DataLoader::new(Rows(scoped), tokio::spawn)
+/// The loaders of a request, and what it is to be driven by so that they load in waves.
+pub fn new(scoped: Scoped) -> (Loaders, Waves) {
+    let waves = Waves::default();
+    let adding = waves.clone();
+    (DataLoader::new(Rows(scoped), move |load| adding.add(load)).delay(Duration::ZERO), waves)
 }
 
 /// What one key stands for; a row that is not there, or not the caller's, is no error here.
@@ -40,6 +53,19 @@ where
     one(ctx, key).await?.ok_or(Failure::Core(Error::NotFound(what)))
 }
 
+/// What some keys stand for. Those that are not there, or not the caller's, are left out.
+pub async fn many<K>(
+    ctx: &Context<'_>,
+    keys: impl IntoIterator<Item = K>,
+) -> Result<HashMap<K, <Rows as Loader<K>>::Value>, Failure>
+where
+    K: Send + Sync + Hash + Eq + Clone + 'static,
+    Rows: Loader<K, Error = Arc<Error>>,
+{
+    let loaders = ctx.data_opt::<Loaders>().ok_or(Failure::Unauthenticated)?;
+    loaders.load_many(keys).await.map_err(Failure::Shared)
+}
+
 fn by<K: Hash + Eq, V>(rows: domain::Result<Vec<V>>, key: impl Fn(&V) -> K) -> Result<HashMap<K, V>, Arc<Error>> {
     Ok(rows.map_err(Arc::new)?.into_iter().map(|row| (key(&row), row)).collect())
 }
@@ -50,6 +76,16 @@ impl Loader<PartnerId> for Rows {
 
     async fn load(&self, ids: &[PartnerId]) -> Result<HashMap<PartnerId, Self::Value>, Self::Error> {
         by(self.0.partners_by_ids(ids).await, |partner| partner.id)
+    }
+}
+
+/// Members whom the caller may see.
+impl Loader<MemberId> for Rows {
+    type Value = tenants::Member;
+    type Error = Arc<Error>;
+
+    async fn load(&self, ids: &[MemberId]) -> Result<HashMap<MemberId, Self::Value>, Self::Error> {
+        by(self.0.members_by_ids(ids).await, |member| member.id)
     }
 }
 
@@ -107,6 +143,26 @@ impl Loader<ProductVersionsOf> for Rows {
     }
 }
 
+/// What staff said about a player, oldest first.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct PlayerVersionsOf(pub Player);
+
+impl Loader<PlayerVersionsOf> for Rows {
+    type Value = Vec<catalogue::PlayerVersion>;
+    type Error = Arc<Error>;
+
+    async fn load(&self, keys: &[PlayerVersionsOf]) -> Result<HashMap<PlayerVersionsOf, Self::Value>, Self::Error> {
+        let players: Vec<Player> = keys.iter().map(|key| key.0).collect();
+        let mut versions: HashMap<PlayerVersionsOf, Self::Value> = HashMap::new();
+        for version in self.0.player_versions(&players).await.map_err(Arc::new)? {
+            // A pseudonym of another length is none of those that were asked for.
+            let Ok(player) = Player::try_from(version.player.as_slice()) else { continue };
+            versions.entry(PlayerVersionsOf(player)).or_default().push(version);
+        }
+        Ok(versions)
+    }
+}
+
 /// A currency or asset by its code.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct AssetCode(pub String);
@@ -116,13 +172,9 @@ impl Loader<AssetCode> for Rows {
     type Error = Arc<Error>;
 
     async fn load(&self, codes: &[AssetCode]) -> Result<HashMap<AssetCode, Asset>, Self::Error> {
-        let mut assets = HashMap::new();
-        for code in codes {
-            if let Some(asset) = self.0.asset(&code.0).await.map_err(Arc::new)? {
-                assets.insert(code.clone(), asset);
-            }
-        }
-        Ok(assets)
+        let codes: Vec<String> = codes.iter().map(|code| code.0.clone()).collect();
+        let assets = self.0.assets_by_codes(&codes).await.map_err(Arc::new)?;
+        Ok(assets.into_iter().map(|(code, asset)| (AssetCode(code), asset)).collect())
     }
 }
 
@@ -168,6 +220,15 @@ impl Loader<ImportRunId> for Rows {
     }
 }
 
+impl Loader<QuarantineId> for Rows {
+    type Value = transactions::QuarantinedRecord;
+    type Error = Arc<Error>;
+
+    async fn load(&self, ids: &[QuarantineId]) -> Result<HashMap<QuarantineId, Self::Value>, Self::Error> {
+        by(self.0.quarantined_records_by_ids(ids).await, |record| record.id)
+    }
+}
+
 impl Loader<AccountId> for Rows {
     type Value = ledger::Account;
     type Error = Arc<Error>;
@@ -192,20 +253,94 @@ impl Loader<StatementOf> for Rows {
     }
 }
 
-/// What was posted for a settlement, oldest first.
+/// The mapping of a source in one version.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct EntriesOf(pub SettlementId);
+pub struct MappingOf(pub SourceId, pub i64);
+
+impl Loader<MappingOf> for Rows {
+    type Value = sources::SourceMapping;
+    type Error = Arc<Error>;
+
+    async fn load(&self, keys: &[MappingOf]) -> Result<HashMap<MappingOf, Self::Value>, Self::Error> {
+        let versions: Vec<(SourceId, i64)> = keys.iter().map(|key| (key.0, key.1)).collect();
+        let found = self.0.source_mappings(&versions).await.map_err(Arc::new)?;
+        Ok(found.into_iter().map(|((source, version), mapping)| (MappingOf(source, version), mapping)).collect())
+    }
+}
+
+/// What is known of a source's days, from one to another.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct DaysOf(pub SourceId, pub NaiveDate, pub NaiveDate);
+
+impl Loader<DaysOf> for Rows {
+    type Value = Vec<sources::DayStatus>;
+    type Error = Arc<Error>;
+
+    async fn load(&self, keys: &[DaysOf]) -> Result<HashMap<DaysOf, Self::Value>, Self::Error> {
+        let mut days = HashMap::new();
+        for ((from, until), ids) in grouped(keys.iter().map(|key| ((key.1, key.2), key.0))) {
+            let found = self.0.days_of_sources(&ids, from, until).await.map_err(Arc::new)?;
+            days.extend(found.into_iter().map(|(id, of_one)| (DaysOf(id, from, until), of_one)));
+        }
+        Ok(days)
+    }
+}
+
+/// The bytes of the record that a transaction came from.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct RawOf(pub TransactionId);
+
+impl Loader<RawOf> for Rows {
+    /// A damaged block is the fault of its own records alone.
+    type Value = Result<Vec<u8>, Arc<Error>>;
+    type Error = Arc<Error>;
+
+    async fn load(&self, keys: &[RawOf]) -> Result<HashMap<RawOf, Self::Value>, Self::Error> {
+        let ids: Vec<TransactionId> = keys.iter().map(|key| key.0).collect();
+        let found = self.0.raw_records(&ids).await.map_err(Arc::new)?;
+        let shared = |raw: Result<Vec<u8>, Fault>| raw.map_err(|fault| Arc::new(fault.into()));
+        Ok(found.into_iter().map(|(id, raw)| (RawOf(id), shared(raw))).collect())
+    }
+}
+
+/// Why a settlement cannot close yet.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct BlockersOf(pub SettlementId);
+
+impl Loader<BlockersOf> for Rows {
+    type Value = Vec<settlements::blockers::Blocker>;
+    type Error = Arc<Error>;
+
+    async fn load(&self, keys: &[BlockersOf]) -> Result<HashMap<BlockersOf, Self::Value>, Self::Error> {
+        let ids: Vec<SettlementId> = keys.iter().map(|key| key.0).collect();
+        let found = self.0.blockers_of(&ids).await.map_err(Arc::new)?;
+        Ok(found.into_iter().map(|(id, blockers)| (BlockersOf(id), blockers)).collect())
+    }
+}
+
+/// A page of what was posted for a settlement, latest first.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct EntriesOf(pub SettlementId, pub PageRequest);
 
 impl Loader<EntriesOf> for Rows {
-    type Value = Vec<(ledger::Entry, Vec<ledger::EntryLeg>)>;
+    type Value = Page<(ledger::Entry, Vec<ledger::EntryLeg>)>;
     type Error = Arc<Error>;
 
     async fn load(&self, keys: &[EntriesOf]) -> Result<HashMap<EntriesOf, Self::Value>, Self::Error> {
-        let ids: Vec<SettlementId> = keys.iter().map(|key| key.0).collect();
-        let mut entries: HashMap<EntriesOf, Self::Value> = HashMap::new();
-        for (entry, legs) in self.0.entries(&ids).await.map_err(Arc::new)? {
-            entries.entry(EntriesOf(entry.settlement_id)).or_default().push((entry, legs));
+        let mut entries = HashMap::new();
+        for (page, ids) in grouped(keys.iter().map(|key| (key.1, key.0))) {
+            let found = self.0.entries(&ids, page).await.map_err(Arc::new)?;
+            entries.extend(found.into_iter().map(|(id, of_one)| (EntriesOf(id, page), of_one)));
         }
         Ok(entries)
     }
+}
+
+/// What is asked for with the same arguments, which is all that one field of a query asks for.
+fn grouped<A: Eq + Hash, K>(keys: impl Iterator<Item = (A, K)>) -> HashMap<A, Vec<K>> {
+    let mut groups: HashMap<A, Vec<K>> = HashMap::new();
+    for (arguments, key) in keys {
+        groups.entry(arguments).or_default().push(key);
+    }
+    groups
 }

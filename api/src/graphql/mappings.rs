@@ -1,13 +1,17 @@
 //! A source's mapping in the shape of its JSON (`docs/mapping.md`), for writing and for reading back.
 
-use async_graphql::{Enum, InputObject, SimpleObject};
+use async_graphql::{ComplexObject, Enum, InputObject, SimpleObject};
 use domain::sources::mapping::{self, Emission, Mapping};
 use domain::{Code, Error, Problem};
 
+use super::page::short;
+
 // The values are the words of the JSON, so that a mapping can be pasted as a variable.
+/// What a file is written in.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "mapping::Format", rename_items = "lowercase")]
 pub enum MappingFormat {
+    /// Comma-separated values, or separated by another `delimiter`.
     Csv,
     /// JSON Lines: one object a line.
     Jsonl,
@@ -15,8 +19,9 @@ pub enum MappingFormat {
 
 /// How records become transactions.
 #[derive(InputObject, SimpleObject)]
-#[graphql(input_name = "SourceMappingInput", name = "SourceMapping")]
+#[graphql(complex, input_name = "SourceMappingInput", name = "SourceMapping")]
 pub struct SourceMapping {
+    /// What the file is written in.
     pub format: MappingFormat,
     /// A label of the WHATWG encoding standard; "utf-8" when absent.
     pub encoding: Option<String>,
@@ -32,42 +37,83 @@ pub struct SourceMapping {
     /// Rounds digits beyond the accounting unit instead of refusing them.
     pub round_excess: Option<bool>,
     /// The transactions that one record becomes.
+    #[graphql(skip_output)]
     pub emit: Vec<MappedTransaction>,
 }
 
 /// A transaction that a record becomes. All but a literal `kind` are zen-expressions over the record's fields, which
 /// are texts until converted: `number(Bet)`.
 #[derive(InputObject, SimpleObject)]
-#[graphql(input_name = "MappedTransactionInput", name = "MappedTransaction")]
+#[graphql(complex, input_name = "MappedTransactionInput", name = "MappedTransaction")]
 pub struct MappedTransaction {
     /// Whether the record becomes this transaction; always when absent.
     pub when: Option<String>,
     /// A kind, or an expression that gives one.
     pub kind: String,
+    /// The source's own id of the transaction. Required, and unique in the source.
     pub external_id: String,
+    /// In major units, never negative but for an adjustment.
     pub amount: String,
+    /// An ISO 4217 code or the code of one of the tenant's assets.
     pub currency: String,
+    /// When it happened, in `timeFormat`.
     pub occurred_at: String,
+    /// When it was settled, in `timeFormat`.
     pub settled_at: Option<String>,
+    /// When it was reported, in `timeFormat`.
     pub reported_at: Option<String>,
+    /// The code of the product.
     pub product: Option<String>,
+    /// What the source calls the player; only a pseudonym is kept.
     pub player: Option<String>,
+    /// The round of the game.
     pub round: Option<String>,
+    /// Whether the round ends with it.
     pub round_closed: Option<String>,
+    /// Where it was sold or played.
     pub channel: Option<String>,
+    /// Where the player is.
     pub region: Option<String>,
+    /// The external id of what a rollback undoes.
     pub reverses: Option<String>,
+    /// The base that an adjustment moves.
     pub affects: Option<String>,
+    /// Why there is an adjustment.
     pub note: Option<String>,
+    /// Whether it is a test: recorded and never settled.
     pub test: Option<String>,
+    /// Values beside what Saldo knows, by name.
+    #[graphql(skip_output)]
     pub attributes: Option<Vec<MappedAttribute>>,
 }
 
+/// A value that the source gives beside what Saldo knows.
 #[derive(InputObject, SimpleObject)]
 #[graphql(input_name = "MappedAttributeInput", name = "MappedAttribute")]
 pub struct MappedAttribute {
+    /// Once in a transaction.
     pub name: String,
+    /// A zen-expression over the record's fields.
     pub expression: String,
+}
+
+// What an input may not have: the cost of a list when it is read back.
+#[ComplexObject]
+impl SourceMapping {
+    /// The transactions that one record becomes.
+    #[graphql(complexity = "short(child_complexity)")]
+    async fn emit(&self) -> &[MappedTransaction] {
+        &self.emit
+    }
+}
+
+#[ComplexObject]
+impl MappedTransaction {
+    /// Values beside what Saldo knows, by name.
+    #[graphql(complexity = "short(child_complexity)")]
+    async fn attributes(&self) -> Option<&[MappedAttribute]> {
+        self.attributes.as_deref()
+    }
 }
 
 impl SourceMapping {

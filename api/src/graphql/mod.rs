@@ -15,6 +15,7 @@
 //! 6. `cargo run -p api -- schema > schema.graphql`; a test compares.
 
 pub mod access;
+pub mod agreed;
 pub mod catalogue;
 pub mod clauses;
 pub mod contracts;
@@ -44,6 +45,7 @@ pub mod sources;
 pub mod subscriptions;
 pub mod terms;
 pub mod transactions;
+mod waves;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -54,6 +56,7 @@ use domain::{Domain, Scoped};
 use self::errors::Failure;
 use crate::rates::{Payer, Place, Rates};
 
+/// What can be read. Every list has pages, and shows what you may see.
 #[derive(MergedObject, Default)]
 pub struct Query(
     node::NodeQuery,
@@ -69,6 +72,7 @@ pub struct Query(
     ledger::LedgerQuery,
 );
 
+/// What can be done. What you should have done otherwise is told in `userErrors`.
 #[derive(MergedObject, Default)]
 pub struct Mutation(
     sessions::SessionsMutation,

@@ -23,7 +23,7 @@ use super::transactions::Transaction;
 // Its types are `SimpleObject`s with a field `id`; a field that takes a query is in a `ComplexObject` beside it.
 /// Something with a global id.
 #[derive(Interface)]
-#[graphql(field(name = "id", ty = "&ID"))]
+#[graphql(field(name = "id", ty = "&ID", desc = "Of this thing, for `node` and for inputs that name it."))]
 pub enum Node {
     Member(Member),
     ApiKey(ApiKey),
@@ -46,7 +46,11 @@ pub struct NodeQuery;
 #[Object]
 impl NodeQuery {
     /// Whatever has this id; null when nothing has, or nothing that you may see.
-    async fn node(&self, ctx: &Context<'_>, id: ID) -> Result<Option<Node>, Failure> {
+    async fn node(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "An `id` of any type.")] id: ID,
+    ) -> Result<Option<Node>, Failure> {
         match or_null(find(scoped(ctx)?, &id).await) {
             // Who may not see such things learns no more than of things that are not there.
             Err(Failure::Core(Error::Denied(_))) => Ok(None),

@@ -12,6 +12,7 @@ use domain::{Code, Error, Permission, Problem, Scoped};
 use super::errors::{Failure, UserError, outcome};
 use super::ids::id;
 use super::mappings::SourceMapping;
+use super::page::short;
 use super::scalars::DateTime;
 use super::scoped;
 use super::sources::under;
@@ -39,41 +40,65 @@ pub struct MappingPreview {
     /// The column names, for CSV.
     pub header: Option<Vec<String>>,
     /// At most 20.
+    #[graphql(complexity = "short(child_complexity)")]
     pub records: Vec<PreviewedRecord>,
     /// Why the file cannot be read at all.
     pub problem: Option<UserError>,
 }
 
+/// A record, and what it would become.
 #[derive(SimpleObject)]
 pub struct PreviewedRecord {
     /// 1 is the first record.
     pub number: i64,
+    /// The record as it was read.
     pub text: String,
     /// Empty when the mapping ignores the record, or it is wrong.
+    #[graphql(complexity = "short(child_complexity)")]
     pub transactions: Vec<PreviewedTransaction>,
+    /// What is wrong with it.
     pub error: Option<UserError>,
 }
 
 /// What a mapping makes of a record, before it is checked against products and currencies.
 #[derive(SimpleObject)]
 pub struct PreviewedTransaction {
+    /// What `externalId` gave.
     pub external_id: String,
+    /// What `kind` gave.
     pub kind: String,
+    /// What `amount` gave.
     pub amount: String,
+    /// What `currency` gave.
     pub currency: String,
+    /// When it happened.
     pub occurred_at: Option<DateTime>,
+    /// When it was settled; some contracts count by it.
     pub settled_at: Option<DateTime>,
+    /// When its source says it was reported.
     pub reported_at: Option<DateTime>,
+    /// What `product` gave.
     pub product: Option<String>,
+    /// What `player` gave, before it is made a pseudonym.
     pub player: Option<String>,
+    /// The round of the game that it belongs to.
     pub round: Option<String>,
+    /// Whether the round ends with it.
     pub round_closed: bool,
+    /// Where it was sold or played, such as `WEB`.
     pub channel: Option<String>,
+    /// Where the player is, as the source writes it.
     pub region: Option<String>,
+    /// The external id of what a rollback undoes.
     pub reverses: Option<String>,
+    /// The base that an adjustment moves.
     pub affects: Option<String>,
+    /// Why, in words.
     pub note: Option<String>,
+    /// Whether it is of a test player: recorded and never settled.
     pub test: bool,
+    /// Values beside what Saldo knows, by name.
+    #[graphql(complexity = "short(child_complexity)")]
     pub attributes: Vec<Attribute>,
 }
 
@@ -113,9 +138,13 @@ impl From<sources::DryRunRecord> for PreviewedRecord {
     }
 }
 
+/// What `previewMapping` did.
 #[derive(SimpleObject)]
 pub struct PreviewMappingPayload {
+    /// What came of it.
     pub preview: Option<MappingPreview>,
+    /// What should have been done otherwise; empty when it is done.
+    #[graphql(complexity = "short(child_complexity)")]
     pub user_errors: Vec<UserError>,
 }
 
@@ -128,7 +157,7 @@ impl PreviewsMutation {
     async fn preview_mapping(
         &self,
         ctx: &Context<'_>,
-        input: PreviewMappingInput,
+        #[graphql(desc = "What it takes.")] input: PreviewMappingInput,
     ) -> Result<PreviewMappingPayload, Failure> {
         let (run, user_errors) = outcome(run(scoped(ctx)?, input).await.map_err(Failure::from))?;
         let preview = run.map(|run| MappingPreview {

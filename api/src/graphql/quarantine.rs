@@ -7,24 +7,28 @@ use domain::money::Units;
 use domain::transactions::transaction::Difference;
 use domain::transactions::{self, RecordOutcome as CoreOutcome, quarantine};
 
+use super::access::{self, Member};
 use super::errors::{Failure, UserError, outcome};
 use super::ids::id;
 use super::imports::ImportRun;
 use super::loaders;
 use super::money::{self, corrupt, word};
-use super::page::{self, Cursor, cost};
+use super::page::{self, Cursor, cost, short};
 use super::recording::RecordTransactionResult;
 use super::scalars::{DateTime, Decimal};
 use super::scoped;
 use super::sources::{self, Source};
 use super::transactions::{Transaction, shown};
 
+/// Where a record in quarantine stands.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "quarantine::State")]
-pub enum QuarantineState {
+pub enum QuarantinedRecordState {
+    /// Waits for a person, and keeps its settlements from closing.
     Open,
     /// Corrected, or tried again after its cause was mended, and taken.
     Retried,
+    /// Set aside for good.
     Dismissed,
 }
 
@@ -32,6 +36,7 @@ pub enum QuarantineState {
 #[derive(SimpleObject)]
 #[graphql(complex)]
 pub struct QuarantinedRecord {
+    /// Of this thing, for `node` and for inputs that name it.
     pub id: ID,
     /// 1 is the first record of its file or request.
     pub record_number: i64,
@@ -41,16 +46,18 @@ pub struct QuarantinedRecord {
     pub raw_record: String,
     /// What is wrong with it.
     pub error: UserError,
+    /// When it was corrected or dismissed.
     pub resolved_at: Option<DateTime>,
-    /// The member who corrected or dismissed it.
-    pub resolved_by_id: Option<ID>,
     /// Why it was dismissed.
     pub note: Option<String>,
+    /// When it was made.
     pub created_at: DateTime,
     #[graphql(skip)]
     state: String,
     #[graphql(skip)]
     header: Option<String>,
+    #[graphql(skip)]
+    resolved_by: Option<MemberId>,
     #[graphql(skip)]
     source: SourceId,
     #[graphql(skip)]
@@ -68,11 +75,11 @@ impl From<transactions::QuarantinedRecord> for QuarantinedRecord {
             raw_record: shown(row.raw),
             error: UserError { code: row.code, field, message: row.message },
             resolved_at: row.resolved_at.map(DateTime),
-            resolved_by_id: row.resolved_by.map(|member| MemberId(member).into()),
             note: row.note,
             created_at: row.created_at.into(),
             state: row.state,
             header: row.header,
+            resolved_by: row.resolved_by.map(MemberId),
             source: row.source_id,
             run: row.import_run_id,
         }
@@ -81,12 +88,19 @@ impl From<transactions::QuarantinedRecord> for QuarantinedRecord {
 
 #[ComplexObject]
 impl QuarantinedRecord {
+    /// Through which it came.
     async fn source(&self, ctx: &Context<'_>) -> Result<Source, Failure> {
         sources::of(ctx, self.source).await
     }
 
-    async fn state(&self) -> Result<QuarantineState, Failure> {
+    /// Where it stands.
+    async fn state(&self) -> Result<QuarantinedRecordState, Failure> {
         Ok(word("quarantine state", &self.state, quarantine::State::parse)?.into())
+    }
+
+    /// The member who corrected or dismissed it; null for whoever may not see that member.
+    async fn resolved_by(&self, ctx: &Context<'_>) -> Result<Option<Member>, Failure> {
+        access::member(ctx, self.resolved_by).await
     }
 
     /// The column names that it was read with, for CSV.
@@ -105,8 +119,11 @@ impl QuarantinedRecord {
 #[derive(SimpleObject)]
 #[graphql(complex)]
 pub struct Conflict {
+    /// Of this thing, for `node` and for inputs that name it.
     pub id: ID,
+    /// The source's own id.
     pub external_id: String,
+    /// When it was made.
     pub created_at: DateTime,
     #[graphql(skip)]
     differences: String,
@@ -136,13 +153,17 @@ impl From<transactions::Conflict> for Conflict {
 #[derive(SimpleObject)]
 #[graphql(name = "Difference")]
 pub struct FieldDifference {
+    /// The field, named as in `TransactionInput`.
     pub field: String,
+    /// What is recorded; null for nothing.
     pub recorded: Option<String>,
+    /// What came; null for nothing.
     pub received: Option<String>,
 }
 
 #[ComplexObject]
 impl Conflict {
+    /// Through which it came.
     async fn source(&self, ctx: &Context<'_>) -> Result<Source, Failure> {
         sources::of(ctx, self.source).await
     }
@@ -152,6 +173,8 @@ impl Conflict {
         Ok(loaders::required(ctx, self.stands, "transaction").await?.into())
     }
 
+    /// Field by field.
+    #[graphql(complexity = "short(child_complexity)")]
     async fn differences(&self, ctx: &Context<'_>) -> Result<Vec<FieldDifference>, Failure> {
         let differences: Vec<Difference> =
             serde_json::from_str(&self.differences).map_err(|error| corrupt(format!("a conflict: {error}")))?;
@@ -185,10 +208,20 @@ async fn major(ctx: &Context<'_>, units: Option<String>, currency: &str) -> Resu
     Ok(Some(money::asset(ctx, currency).await?.format_units(Units(units))))
 }
 
+/// Records in quarantine for which all of it is so.
 #[derive(Default, InputObject)]
 pub struct QuarantineFilter {
+    /// Records of this source.
     source_id: Option<ID>,
-    state: Option<QuarantineState>,
+    /// Records that stand there.
+    state: Option<QuarantinedRecordState>,
+}
+
+/// Conflicts for which all of it is so.
+#[derive(InputObject)]
+pub struct ConflictFilter {
+    /// Conflicts of this source.
+    source_id: Option<ID>,
 }
 
 #[derive(Default)]
@@ -201,9 +234,9 @@ impl QuarantineQuery {
     async fn quarantine(
         &self,
         ctx: &Context<'_>,
-        filter: Option<QuarantineFilter>,
-        first: Option<i32>,
-        after: Option<String>,
+        #[graphql(desc = "Which rows; all when absent.")] filter: Option<QuarantineFilter>,
+        #[graphql(desc = "How many rows, from 1 to 100; 50 when absent.")] first: Option<i32>,
+        #[graphql(desc = "The cursor of the row after which the page begins.")] after: Option<String>,
     ) -> Result<Connection<Cursor, QuarantinedRecord>, Failure> {
         let filter = filter.unwrap_or_default();
         let filter = quarantine::QuarantineFilter {
@@ -219,42 +252,55 @@ impl QuarantineQuery {
     async fn conflicts(
         &self,
         ctx: &Context<'_>,
-        source_id: Option<ID>,
-        first: Option<i32>,
-        after: Option<String>,
+        #[graphql(desc = "Which rows; all when absent.")] filter: Option<ConflictFilter>,
+        #[graphql(desc = "How many rows, from 1 to 100; 50 when absent.")] first: Option<i32>,
+        #[graphql(desc = "The cursor of the row after which the page begins.")] after: Option<String>,
     ) -> Result<Connection<Cursor, Conflict>, Failure> {
-        let source = source_id.map(|source| id(&source, SourceId::parse));
+        let source = filter.and_then(|filter| filter.source_id).map(|source| id(&source, SourceId::parse));
         let page = scoped(ctx)?.conflicts(source, page::request(first, after.as_deref())?).await?;
         Ok(page::connection(page, |conflict| conflict.id.0))
     }
 }
 
+/// What `retryQuarantinedRecord` takes.
 #[derive(InputObject)]
 pub struct RetryQuarantinedRecordInput {
-    record_id: ID,
+    /// The record in quarantine.
+    quarantined_record_id: ID,
     /// What to take in its place: a record of the same format, or a transaction in JSON where it came as one. The
     /// record as it came when absent.
     correction: Option<String>,
 }
 
+/// What `retryQuarantinedRecord` did.
 #[derive(SimpleObject)]
 pub struct RetryQuarantinedRecordPayload {
-    pub record: Option<QuarantinedRecord>,
+    /// The record as it is now.
+    pub quarantined_record: Option<QuarantinedRecord>,
     /// What the record became; empty when it is ignored or still wrong, and then `userErrors` says why.
+    #[graphql(complexity = "short(child_complexity)")]
     pub results: Vec<RecordTransactionResult>,
+    /// What should have been done otherwise; empty when it is done.
+    #[graphql(complexity = "short(child_complexity)")]
     pub user_errors: Vec<UserError>,
 }
 
+/// What `dismissQuarantinedRecord` takes.
 #[derive(InputObject)]
 pub struct DismissQuarantinedRecordInput {
-    record_id: ID,
+    /// The record in quarantine.
+    quarantined_record_id: ID,
     /// Why, for whoever asks later.
     note: String,
 }
 
+/// What `dismissQuarantinedRecord` did.
 #[derive(SimpleObject)]
 pub struct DismissQuarantinedRecordPayload {
-    pub record: Option<QuarantinedRecord>,
+    /// The record as it is now.
+    pub quarantined_record: Option<QuarantinedRecord>,
+    /// What should have been done otherwise; empty when it is done.
+    #[graphql(complexity = "short(child_complexity)")]
     pub user_errors: Vec<UserError>,
 }
 
@@ -267,14 +313,14 @@ impl QuarantineMutation {
     async fn retry_quarantined_record(
         &self,
         ctx: &Context<'_>,
-        input: RetryQuarantinedRecordInput,
+        #[graphql(desc = "What it takes.")] input: RetryQuarantinedRecordInput,
     ) -> Result<RetryQuarantinedRecordPayload, Failure> {
-        let record = id(&input.record_id, QuarantineId::parse);
+        let record = id(&input.quarantined_record_id, QuarantineId::parse);
         let retried = scoped(ctx)?.retry_quarantined(record, input.correction).await;
         let (retried, user_errors) = outcome(retried.map_err(Failure::from))?;
-        let mut payload = RetryQuarantinedRecordPayload { record: None, results: Vec::new(), user_errors };
+        let mut payload = RetryQuarantinedRecordPayload { quarantined_record: None, results: Vec::new(), user_errors };
         if let Some(retried) = retried {
-            payload.record = Some(retried.record.into());
+            payload.quarantined_record = Some(retried.record.into());
             match retried.outcome {
                 CoreOutcome::Taken(taken) => {
                     let results = taken.into_iter().map(|taken| RecordTransactionResult::taken(taken, "correction"));
@@ -291,11 +337,12 @@ impl QuarantineMutation {
     async fn dismiss_quarantined_record(
         &self,
         ctx: &Context<'_>,
-        input: DismissQuarantinedRecordInput,
+        #[graphql(desc = "What it takes.")] input: DismissQuarantinedRecordInput,
     ) -> Result<DismissQuarantinedRecordPayload, Failure> {
-        let record = id(&input.record_id, QuarantineId::parse);
+        let record = id(&input.quarantined_record_id, QuarantineId::parse);
         let dismissed = scoped(ctx)?.dismiss_quarantined(record, &input.note).await;
-        let (record, user_errors) = outcome(dismissed.map_err(Failure::from))?;
-        Ok(DismissQuarantinedRecordPayload { record: record.map(QuarantinedRecord::from), user_errors })
+        let (dismissed, user_errors) = outcome(dismissed.map_err(Failure::from))?;
+        let quarantined_record = dismissed.map(QuarantinedRecord::from);
+        Ok(DismissQuarantinedRecordPayload { quarantined_record, user_errors })
     }
 }

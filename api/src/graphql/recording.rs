@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use async_graphql::{ComplexObject, Context, Enum, ID, InputObject, Object, SimpleObject};
+use async_graphql::{ComplexObject, Context, Enum, InputObject, Object, SimpleObject};
 use domain::ids::{QuarantineId, TransactionId};
 use domain::transactions::transaction::{self, Draft, Kind};
 use domain::transactions::{self, What};
@@ -10,35 +10,49 @@ use domain::{Code, Problem};
 
 use super::errors::{Failure, UserError, outcome};
 use super::loaders;
+use super::page::short;
+use super::quarantine::QuarantinedRecord;
 use super::scalars::{DateTime, MoneyInput};
 use super::scoped;
 use super::sources;
 use super::transactions::{Affects, Transaction, TransactionKind};
 
+/// A value beside what Saldo knows.
 #[derive(InputObject)]
 pub struct AttributeInput {
+    /// Once in a transaction.
     name: String,
+    /// As it should be kept.
     value: String,
 }
 
+/// What happened, for `recordTransactions`.
 #[derive(InputObject)]
 pub struct TransactionInput {
     /// The source's own id of it. The same id with the same content is a replay, with another content a conflict.
     external_id: String,
+    /// What happened.
     kind: TransactionKind,
+    /// Never negative but for an adjustment.
     amount: MoneyInput,
+    /// When it happened.
     occurred_at: DateTime,
+    /// When it was settled; some contracts count by it.
     settled_at: Option<DateTime>,
+    /// When its source says it was reported.
     reported_at: Option<DateTime>,
     /// A product's code.
     product: Option<String>,
     /// As the source names it; only a pseudonym is kept.
     player: Option<String>,
+    /// The round of the game that it belongs to.
     round: Option<String>,
     /// Whether the round ends with it.
     #[graphql(default)]
     round_closed: bool,
+    /// Where it was sold or played, such as `WEB`.
     channel: Option<String>,
+    /// Where the player is, as the source writes it.
     region: Option<String>,
     /// The external id of what a rollback undoes, which may come later.
     reverses: Option<String>,
@@ -49,6 +63,7 @@ pub struct TransactionInput {
     /// Recorded and never settled.
     #[graphql(default)]
     test: bool,
+    /// Values beside what Saldo knows, by name.
     #[graphql(default)]
     attributes: Vec<AttributeInput>,
 }
@@ -87,6 +102,7 @@ impl TransactionInput {
     }
 }
 
+/// What `recordTransactions` takes.
 #[derive(InputObject)]
 pub struct RecordTransactionsInput {
     /// The source's id or name.
@@ -95,8 +111,10 @@ pub struct RecordTransactionsInput {
     transactions: Vec<TransactionInput>,
 }
 
+/// What became of one transaction.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 pub enum RecordOutcome {
+    /// New, and recorded durably.
     Recorded,
     /// The same transaction again; nothing changed.
     Replayed,
@@ -112,12 +130,14 @@ pub enum RecordOutcome {
 #[derive(SimpleObject)]
 #[graphql(complex)]
 pub struct RecordTransactionResult {
+    /// As it was sent.
     pub external_id: String,
+    /// What became of it.
     pub outcome: RecordOutcome,
     /// Why it is in quarantine or in conflict.
     pub error: Option<UserError>,
-    /// The record in quarantine.
-    pub quarantined_record_id: Option<ID>,
+    #[graphql(skip)]
+    record: Option<QuarantineId>,
     #[graphql(skip)]
     stands: Option<TransactionId>,
 }
@@ -128,6 +148,12 @@ impl RecordTransactionResult {
     async fn transaction(&self, ctx: &Context<'_>) -> Result<Option<Transaction>, Failure> {
         let Some(id) = self.stands else { return Ok(None) };
         Ok(loaders::one(ctx, id).await?.map(Transaction::from))
+    }
+
+    /// The record in quarantine; null where there is none.
+    async fn quarantined_record(&self, ctx: &Context<'_>) -> Result<Option<QuarantinedRecord>, Failure> {
+        let Some(id) = self.record else { return Ok(None) };
+        Ok(loaders::one(ctx, id).await?.map(QuarantinedRecord::from))
     }
 }
 
@@ -143,7 +169,7 @@ impl RecordTransactionResult {
             What::Conflict => (RecordOutcome::Conflict, Some(conflict())),
         };
         let (external_id, stands) = (taken.external_id, Some(taken.transaction));
-        Self { external_id, outcome, error, quarantined_record_id: None, stands }
+        Self { external_id, outcome, error, record: None, stands }
     }
 
     fn quarantined(external_id: String, record: QuarantineId, problem: Problem, path: &str) -> Self {
@@ -151,7 +177,7 @@ impl RecordTransactionResult {
             external_id,
             outcome: RecordOutcome::Quarantined,
             error: Some(named_as_input(problem).under(path).into()),
-            quarantined_record_id: Some(record.into()),
+            record: Some(record),
             stands: None,
         }
     }
@@ -167,10 +193,14 @@ fn named_as_input(mut problem: Problem) -> Problem {
     problem
 }
 
+/// What `recordTransactions` did.
 #[derive(SimpleObject)]
 pub struct RecordTransactionsPayload {
     /// One for each transaction, in their order.
+    #[graphql(complexity = "short(child_complexity)")]
     pub results: Vec<RecordTransactionResult>,
+    /// What should have been done otherwise; empty when it is done.
+    #[graphql(complexity = "short(child_complexity)")]
     pub user_errors: Vec<UserError>,
 }
 
@@ -183,7 +213,7 @@ impl RecordingMutation {
     async fn record_transactions(
         &self,
         ctx: &Context<'_>,
-        input: RecordTransactionsInput,
+        #[graphql(desc = "What it takes.")] input: RecordTransactionsInput,
     ) -> Result<RecordTransactionsPayload, Failure> {
         let (results, user_errors) = outcome(record(ctx, input).await)?;
         Ok(RecordTransactionsPayload { results: results.unwrap_or_default(), user_errors })
@@ -211,7 +241,7 @@ async fn record(ctx: &Context<'_>, input: RecordTransactionsInput) -> Result<Vec
                 external_id,
                 outcome: RecordOutcome::Dismissed,
                 error: None,
-                quarantined_record_id: None,
+                record: None,
                 stands: None,
             }),
         }

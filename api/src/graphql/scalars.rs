@@ -85,6 +85,7 @@ impl ScalarType for Date {
 /// An amount in major units: "1234.56" "USD".
 #[derive(Clone, Debug, PartialEq, Eq, SimpleObject)]
 pub struct Money {
+    /// Such as "1234.56".
     pub amount: Decimal,
     /// An ISO 4217 code or the code of one of the tenant's assets.
     pub currency: String,
@@ -93,7 +94,9 @@ pub struct Money {
 /// An amount in major units. More digits than the currency is kept with are refused.
 #[derive(Clone, Debug, PartialEq, Eq, InputObject)]
 pub struct MoneyInput {
+    /// Such as "1234.56".
     pub amount: Decimal,
+    /// An ISO 4217 code or the code of one of the tenant's assets.
     pub currency: String,
 }
 

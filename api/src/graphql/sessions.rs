@@ -5,29 +5,37 @@ use domain::{Code, Error, Problem, tenants};
 
 use super::access::Member;
 use super::errors::{Failure, UserError, outcome};
+use super::page::short;
 use super::scalars::DateTime;
 use super::{SLOW_HASH_COST, domain, tries};
 use crate::rates::Over;
 
+/// What `signIn` takes.
 #[derive(InputObject)]
 pub struct SignInInput {
     /// The tenant's short name.
     pub tenant: String,
+    /// The member's address.
     pub email: String,
+    /// The member's password.
     #[graphql(secret)]
     pub password: String,
 }
 
 /// A mutation has a payload type of its own, even where it looks like another's: it must be free to grow.
 macro_rules! session_payload {
-    ($name:ident) => {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
         #[derive(SimpleObject)]
         pub struct $name {
             /// For the header `Authorization: Bearer …`, until `expiresAt`.
             pub access_token: Option<String>,
             /// Good for one `refreshSession`; using it again ends the session.
             pub refresh_token: Option<String>,
+            /// When it stops being good.
             pub expires_at: Option<DateTime>,
+            /// What should have been done otherwise; empty when it is done.
+            #[graphql(complexity = "short(child_complexity)")]
             pub user_errors: Vec<UserError>,
         }
 
@@ -47,26 +55,40 @@ macro_rules! session_payload {
         }
     };
 }
-session_payload!(SignInPayload);
-session_payload!(RefreshSessionPayload);
+session_payload!(
+    /// What `signIn` did.
+    SignInPayload
+);
+session_payload!(
+    /// What `refreshSession` did.
+    RefreshSessionPayload
+);
 
+/// What `refreshSession` takes.
 #[derive(InputObject)]
 pub struct RefreshSessionInput {
+    /// The latest one of the session.
     #[graphql(secret)]
     pub refresh_token: String,
 }
 
+/// What `signOut` takes.
 #[derive(InputObject)]
 pub struct SignOutInput {
+    /// A token of the session to end.
     #[graphql(secret)]
     pub refresh_token: String,
 }
 
+/// What `signOut` did.
 #[derive(SimpleObject)]
 pub struct SignOutPayload {
+    /// What should have been done otherwise; empty when it is done.
+    #[graphql(complexity = "short(child_complexity)")]
     pub user_errors: Vec<UserError>,
 }
 
+/// What `acceptToken` takes.
 #[derive(InputObject)]
 pub struct AcceptTokenInput {
     /// From an invitation or a reset.
@@ -77,9 +99,13 @@ pub struct AcceptTokenInput {
     pub password: String,
 }
 
+/// What `acceptToken` did.
 #[derive(SimpleObject)]
 pub struct AcceptTokenPayload {
+    /// The member as it is now.
     pub member: Option<Member>,
+    /// What should have been done otherwise; empty when it is done.
+    #[graphql(complexity = "short(child_complexity)")]
     pub user_errors: Vec<UserError>,
 }
 
@@ -88,8 +114,13 @@ pub struct SessionsMutation;
 
 #[Object]
 impl SessionsMutation {
+    /// Begins a session with an address and a password.
     #[graphql(complexity = "SLOW_HASH_COST + child_complexity")]
-    async fn sign_in(&self, ctx: &Context<'_>, input: SignInInput) -> Result<SignInPayload, Failure> {
+    async fn sign_in(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What it takes.")] input: SignInInput,
+    ) -> Result<SignInPayload, Failure> {
         let (rates, place) = tries(ctx)?;
         SignInPayload::of(match rates.try_account(place, &input.tenant, &input.email) {
             Ok(()) => domain(ctx)?.sign_in(&input.tenant, &input.email, &input.password).await,
@@ -101,7 +132,7 @@ impl SessionsMutation {
     async fn refresh_session(
         &self,
         ctx: &Context<'_>,
-        input: RefreshSessionInput,
+        #[graphql(desc = "What it takes.")] input: RefreshSessionInput,
     ) -> Result<RefreshSessionPayload, Failure> {
         let (rates, place) = tries(ctx)?;
         RefreshSessionPayload::of(match rates.try_code(place) {
@@ -111,14 +142,22 @@ impl SessionsMutation {
     }
 
     /// Ends the session of a refresh token.
-    async fn sign_out(&self, ctx: &Context<'_>, input: SignOutInput) -> Result<SignOutPayload, Failure> {
+    async fn sign_out(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What it takes.")] input: SignOutInput,
+    ) -> Result<SignOutPayload, Failure> {
         domain(ctx)?.sign_out(&input.refresh_token).await?;
         Ok(SignOutPayload { user_errors: Vec::new() })
     }
 
     /// Chooses a password with a one-time token. Ends every session of the member.
     #[graphql(complexity = "SLOW_HASH_COST + child_complexity")]
-    async fn accept_token(&self, ctx: &Context<'_>, input: AcceptTokenInput) -> Result<AcceptTokenPayload, Failure> {
+    async fn accept_token(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What it takes.")] input: AcceptTokenInput,
+    ) -> Result<AcceptTokenPayload, Failure> {
         let (rates, place) = tries(ctx)?;
         let accepted = match rates.try_code(place) {
             Ok(()) => domain(ctx)?.accept_token(&input.token, &input.password).await,

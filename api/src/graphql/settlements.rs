@@ -13,13 +13,14 @@ use super::contracts::Contract;
 use super::errors::{Failure, UserError, outcome};
 use super::ids::id;
 use super::ledger::LedgerEntry;
-use super::loaders::{self, EntriesOf, StatementOf};
+use super::loaders::{self, BlockersOf, EntriesOf, StatementOf};
 use super::money::{of_minor, of_units, word};
-use super::page::{self, Cursor, cost};
+use super::page::{self, Cursor, cost, short};
 use super::partners::Partner;
 use super::scalars::{DateTime, Decimal, Money};
 use super::scoped;
 
+/// Where a settlement stands.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "settlements::State")]
 pub enum SettlementState {
@@ -29,6 +30,7 @@ pub enum SettlementState {
     Closed,
 }
 
+/// What kind of line it is.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(name = "SettlementLineCode", remote = "settlement::LineCode")]
 pub enum LineCode {
@@ -50,12 +52,15 @@ pub enum LineCode {
 #[derive(SimpleObject)]
 #[graphql(complex)]
 pub struct Settlement {
+    /// Of this thing, for `node` and for inputs that name it.
     pub id: ID,
+    /// An ISO 4217 code or the code of one of the tenant's assets.
     pub currency: String,
     /// This instant included.
     pub period_start: DateTime,
     /// This instant not included.
     pub period_end: DateTime,
+    /// When it was closed; null while it is open.
     pub closed_at: Option<DateTime>,
     #[graphql(skip)]
     row: settlements::Settlement,
@@ -82,25 +87,29 @@ impl Settlement {
 
 #[ComplexObject]
 impl Settlement {
+    /// Whose terms it follows.
     async fn contract(&self, ctx: &Context<'_>) -> Result<Contract, Failure> {
         Ok(loaders::required(ctx, self.row.contract_id, "contract").await?.into())
     }
 
+    /// With whom it is.
     async fn partner(&self, ctx: &Context<'_>) -> Result<Partner, Failure> {
         Ok(loaders::required(ctx, self.row.partner_id, "partner").await?.into())
     }
 
+    /// Where it stands.
     async fn state(&self) -> Result<SettlementState, Failure> {
         Ok(word("settlement state", &self.row.state, settlements::State::parse)?.into())
     }
 
     /// As of now; their amounts add up to the total.
-    #[graphql(complexity = "LINES * child_complexity + 1")]
+    #[graphql(complexity = "short(child_complexity)")]
     async fn lines(&self, ctx: &Context<'_>) -> Result<Vec<SettlementLine>, Failure> {
         let statement = self.statement(ctx).await?;
         Ok(statement.lines.iter().map(|line| SettlementLine::new(line.clone(), &statement.asset)).collect())
     }
 
+    /// What is owed for the period; negative where the partner owes it.
     async fn total(&self, ctx: &Context<'_>) -> Result<Money, Failure> {
         let statement = self.statement(ctx).await?;
         Ok(of_minor(&statement.asset, statement.total))
@@ -125,22 +134,26 @@ impl Settlement {
     }
 
     /// Why it cannot close yet, each with what to do; empty when it can, or has.
-    #[graphql(complexity = "BLOCKERS_COST + child_complexity")]
+    #[graphql(complexity = "BLOCKERS_COST + short(child_complexity)")]
     async fn blockers(&self, ctx: &Context<'_>) -> Result<Vec<Blocker>, Failure> {
-        let blockers = scoped(ctx)?.blockers(self.row.id).await?;
+        let blockers = loaders::one(ctx, BlockersOf(self.row.id)).await?.unwrap_or_default();
         Ok(blockers.iter().map(Blocker::from).collect())
     }
 
-    /// What was posted for it, oldest first.
-    #[graphql(complexity = "LINES * child_complexity + 1")]
-    async fn entries(&self, ctx: &Context<'_>) -> Result<Vec<LedgerEntry>, Failure> {
-        let entries = loaders::one(ctx, EntriesOf(self.row.id)).await?.unwrap_or_default();
-        Ok(entries.into_iter().map(LedgerEntry::from).collect())
+    /// What was posted for it, the latest first.
+    #[graphql(complexity = "cost(first, child_complexity)")]
+    async fn entries(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many rows, from 1 to 100; 50 when absent.")] first: Option<i32>,
+        #[graphql(desc = "The cursor of the row after which the page begins.")] after: Option<String>,
+    ) -> Result<Connection<Cursor, LedgerEntry>, Failure> {
+        let key = EntriesOf(self.row.id, page::request(first, after.as_deref())?);
+        let page = loaders::one(ctx, key).await?.unwrap_or_default();
+        Ok(page::connection(page, |(entry, _)| entry.id.0))
     }
 }
 
-/// Lines and entries of a settlement, as its cost reckons them; most have fewer.
-const LINES: usize = 5;
 /// It asks every source of the contract.
 const BLOCKERS_COST: usize = 20;
 
@@ -148,6 +161,7 @@ const BLOCKERS_COST: usize = 20;
 #[derive(SimpleObject)]
 #[graphql(complex)]
 pub struct SettlementLine {
+    /// What kind of line it is.
     pub code: LineCode,
     /// The line in words.
     pub label: String,
@@ -155,9 +169,11 @@ pub struct SettlementLine {
     pub rate_class: Option<String>,
     /// The version of the contract's terms that it follows.
     pub version: i64,
+    /// What the rate applies to; null where there is none.
     pub base: Option<Money>,
     /// Per cent; null where several rates made the amount.
     pub rate: Option<Decimal>,
+    /// What the line adds to the total.
     pub amount: Money,
     #[graphql(skip)]
     corrects: Option<SettlementId>,
@@ -203,10 +219,41 @@ fn label(line: &settlement::Line) -> String {
 }
 
 /// Why a settlement cannot close yet.
+#[derive(Clone, Copy, PartialEq, Eq, Enum)]
+pub enum BlockerCode {
+    /// The period goes on.
+    PeriodNotEnded,
+    /// An earlier period of the same contract and currency is open, and may carry into this one.
+    EarlierPeriodOpen,
+    /// A file is on its way in.
+    ImportRunning,
+    /// Records wait in quarantine.
+    QuarantinedRecords,
+    /// A source has delivered nothing for days that it promised.
+    MissingDays,
+    /// The contract covers transactions that it cannot count.
+    UnpricedTransactions,
+}
+
+impl From<&blockers::Blocker> for BlockerCode {
+    fn from(blocker: &blockers::Blocker) -> Self {
+        match blocker {
+            blockers::Blocker::PeriodNotEnded { .. } => Self::PeriodNotEnded,
+            blockers::Blocker::EarlierPeriodOpen { .. } => Self::EarlierPeriodOpen,
+            blockers::Blocker::ImportRunning { .. } => Self::ImportRunning,
+            blockers::Blocker::QuarantinedRecords { .. } => Self::QuarantinedRecords,
+            blockers::Blocker::MissingDays { .. } => Self::MissingDays,
+            blockers::Blocker::UnpricedTransactions { .. } => Self::UnpricedTransactions,
+        }
+    }
+}
+
+/// Why a settlement cannot close yet, and what to do about it.
 #[derive(SimpleObject)]
 pub struct Blocker {
-    /// Such as `MISSING_DAYS`.
-    pub code: String,
+    /// What stands in the way.
+    pub code: BlockerCode,
+    /// In words, with what it is about.
     pub message: String,
     /// What to do about it.
     pub remedy: String,
@@ -214,15 +261,20 @@ pub struct Blocker {
 
 impl From<&blockers::Blocker> for Blocker {
     fn from(blocker: &blockers::Blocker) -> Self {
-        Self { code: blocker.code().to_owned(), message: blocker.message(), remedy: blocker.remedy().to_owned() }
+        Self { code: blocker.into(), message: blocker.message(), remedy: blocker.remedy().to_owned() }
     }
 }
 
+/// Settlements for which all of it is so.
 #[derive(Default, InputObject)]
 pub struct SettlementFilter {
+    /// Settlements of this contract.
     contract_id: Option<ID>,
+    /// Settlements with this partner.
     partner_id: Option<ID>,
+    /// Settlements that stand there.
     state: Option<SettlementState>,
+    /// Settlements in this currency.
     currency: Option<String>,
 }
 
@@ -247,9 +299,9 @@ impl SettlementsQuery {
     async fn settlements(
         &self,
         ctx: &Context<'_>,
-        filter: Option<SettlementFilter>,
-        first: Option<i32>,
-        after: Option<String>,
+        #[graphql(desc = "Which rows; all when absent.")] filter: Option<SettlementFilter>,
+        #[graphql(desc = "How many rows, from 1 to 100; 50 when absent.")] first: Option<i32>,
+        #[graphql(desc = "The cursor of the row after which the page begins.")] after: Option<String>,
     ) -> Result<Connection<Cursor, Settlement>, Failure> {
         let filter = filter.unwrap_or_default().into();
         let page = scoped(ctx)?.settlements(&filter, page::request(first, after.as_deref())?).await?;
@@ -257,15 +309,20 @@ impl SettlementsQuery {
     }
 }
 
+/// What `closeSettlement` takes.
 #[derive(InputObject)]
 pub struct CloseSettlementInput {
+    /// The settlement.
     settlement_id: ID,
 }
 
+/// What `closeSettlement` did.
 #[derive(SimpleObject)]
 pub struct CloseSettlementPayload {
+    /// The settlement as it is now.
     pub settlement: Option<Settlement>,
     /// `BLOCKED` once for each blocker.
+    #[graphql(complexity = "short(child_complexity)")]
     pub user_errors: Vec<UserError>,
 }
 
@@ -278,7 +335,7 @@ impl SettlementsMutation {
     async fn close_settlement(
         &self,
         ctx: &Context<'_>,
-        input: CloseSettlementInput,
+        #[graphql(desc = "What it takes.")] input: CloseSettlementInput,
     ) -> Result<CloseSettlementPayload, Failure> {
         let closed = scoped(ctx)?.close_settlement(id(&input.settlement_id, SettlementId::parse)).await;
         let (settlement, user_errors) = outcome(closed.map_err(Failure::from))?;

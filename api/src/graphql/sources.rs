@@ -3,16 +3,17 @@
 use async_graphql::connection::Connection;
 use async_graphql::{ComplexObject, Context, Enum, ID, InputObject, Object, SimpleObject};
 use chrono::NaiveDate;
-use domain::ids::{PartnerId, SourceId};
+use domain::ids::{MemberId, PartnerId, SourceId};
 use domain::sources::calendar::Calendar;
 use domain::{Error, Scoped, sources};
 
+use super::access::{self, Member};
 use super::clauses::Weekday;
 use super::errors::{Failure, UserError, outcome};
 use super::ids::id;
-use super::loaders;
+use super::loaders::{self, DaysOf, MappingOf};
 use super::mappings::{SourceMapping, no_zone};
-use super::page::{self, Cursor, cost};
+use super::page::{self, Cursor, cost, short};
 use super::partners::Partner;
 use super::scalars::{Date, DateTime};
 use super::scoped;
@@ -21,10 +22,13 @@ use super::scoped;
 #[derive(SimpleObject)]
 #[graphql(complex)]
 pub struct Source {
+    /// Of this thing, for `node` and for inputs that name it.
     pub id: ID,
+    /// Unique in the tenant.
     pub name: String,
     /// Of the mapping that new imports read with.
     pub mapping_version: i64,
+    /// When it was made.
     pub created_at: DateTime,
     #[graphql(skip)]
     row: sources::Source,
@@ -39,14 +43,19 @@ impl From<sources::Source> for Source {
 
 #[ComplexObject]
 impl Source {
+    /// Whose records come through it.
     async fn partner(&self, ctx: &Context<'_>) -> Result<Partner, Failure> {
         Ok(loaders::required(ctx, self.row.partner_id, "partner").await?.into())
     }
 
     /// How its records become transactions, in the version asked for or the present one.
-    async fn mapping(&self, ctx: &Context<'_>, version: Option<i64>) -> Result<Option<SourceMapping>, Failure> {
+    async fn mapping(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "1 is the first; the present one when absent.")] version: Option<i64>,
+    ) -> Result<Option<SourceMapping>, Failure> {
         let version = version.unwrap_or(self.row.mapping_version);
-        Ok(scoped(ctx)?.source_mapping(self.row.id, version).await?.map(|found| found.mapping.into()))
+        Ok(loaders::one(ctx, MappingOf(self.row.id, version)).await?.map(|found| found.mapping.into()))
     }
 
     /// The days that it has promised to deliver; null where it has promised none.
@@ -55,10 +64,22 @@ impl Source {
     }
 
     /// What came on each day, both ends included; at most 400.
-    async fn days(&self, ctx: &Context<'_>, from: Date, until: Date) -> Result<Vec<SourceDay>, Failure> {
-        let days = scoped(ctx)?.source_days(self.row.id, from.0, until.0).await?;
-        Ok(days.into_iter().map(SourceDay::from).collect())
+    #[graphql(complexity = "days_cost(&from, &until, child_complexity)")]
+    async fn days(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first day.")] from: Date,
+        #[graphql(desc = "The last day, included.")] until: Date,
+    ) -> Result<Vec<SourceDay>, Failure> {
+        let days = loaders::one(ctx, DaysOf(self.row.id, from.0, until.0)).await?;
+        Ok(days.unwrap_or_default().into_iter().map(SourceDay::from).collect())
     }
+}
+
+/// A list as long as its range.
+fn days_cost(from: &Date, until: &Date, child_complexity: usize) -> usize {
+    let days = until.0.signed_duration_since(from.0).num_days().clamp(0, sources::MAX_DAYS - 1) + 1;
+    usize::try_from(days).unwrap_or(usize::MAX).saturating_mul(child_complexity).saturating_add(1)
 }
 
 /// The source of a row that has one.
@@ -110,6 +131,7 @@ impl SourceCalendar {
     }
 }
 
+/// Whether a day of a source is accounted for.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "sources::DayState")]
 pub enum SourceDayState {
@@ -126,28 +148,42 @@ pub enum SourceDayState {
 /// What is known of one day of a source.
 #[derive(SimpleObject)]
 pub struct SourceDay {
+    /// In the zone of the source's calendar; in UTC where it has none.
     pub day: Date,
+    /// Whether it is accounted for.
     pub state: SourceDayState,
     /// Transactions that occurred on it.
     pub transactions: i64,
+    /// Who said that nothing was to come; null where nobody did.
     pub sign_off: Option<SignOff>,
 }
 
 /// Who said that nothing is to come for a day, and why.
 #[derive(SimpleObject)]
+#[graphql(complex)]
 pub struct SignOff {
-    /// Null for the operator of the installation.
-    pub member_id: Option<ID>,
-    pub at: DateTime,
+    /// When it was said.
+    pub signed_off_at: DateTime,
+    /// Why nothing was to come.
     pub note: String,
+    #[graphql(skip)]
+    by: Option<MemberId>,
+}
+
+#[ComplexObject]
+impl SignOff {
+    /// Null for the operator of the installation, and for whoever may not see the member.
+    async fn signed_off_by(&self, ctx: &Context<'_>) -> Result<Option<Member>, Failure> {
+        access::member(ctx, self.by).await
+    }
 }
 
 impl From<sources::DayStatus> for SourceDay {
     fn from(status: sources::DayStatus) -> Self {
         let sign_off = |sign_off: sources::SignOff| SignOff {
-            member_id: sign_off.by.map(ID::from),
-            at: sign_off.at.into(),
+            signed_off_at: sign_off.at.into(),
             note: sign_off.note,
+            by: sign_off.by,
         };
         Self {
             day: Date(status.day),
@@ -168,41 +204,54 @@ impl SourcesQuery {
     async fn sources(
         &self,
         ctx: &Context<'_>,
-        first: Option<i32>,
-        after: Option<String>,
+        #[graphql(desc = "How many rows, from 1 to 100; 50 when absent.")] first: Option<i32>,
+        #[graphql(desc = "The cursor of the row after which the page begins.")] after: Option<String>,
     ) -> Result<Connection<Cursor, Source>, Failure> {
         let page = scoped(ctx)?.sources(page::request(first, after.as_deref())?).await?;
         Ok(page::connection(page, |source| source.id.0))
     }
 }
 
+/// What `createSource` takes.
 #[derive(InputObject)]
 pub struct CreateSourceInput {
+    /// The partner.
     partner_id: ID,
     /// Unique in the tenant.
     name: String,
+    /// How its records become transactions.
     mapping: SourceMapping,
+    /// The days that it promises to deliver; none when absent.
     calendar: Option<SourceCalendar>,
 }
 
+/// What `updateSourceMapping` takes.
 #[derive(InputObject)]
 pub struct UpdateSourceMappingInput {
+    /// The source.
     source_id: ID,
+    /// The mapping from now on.
     mapping: SourceMapping,
 }
 
+/// What `setSourceCalendar` takes.
 #[derive(InputObject)]
 pub struct SetSourceCalendarInput {
+    /// The source.
     source_id: ID,
     /// Null: it promises no days.
     calendar: Option<SourceCalendar>,
 }
 
 macro_rules! source_payload {
-    ($name:ident) => {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
         #[derive(SimpleObject)]
         pub struct $name {
+            /// The source as it is now.
             pub source: Option<Source>,
+            /// What should have been done otherwise; empty when it is done.
+            #[graphql(complexity = "short(child_complexity)")]
             pub user_errors: Vec<UserError>,
         }
 
@@ -214,13 +263,25 @@ macro_rules! source_payload {
         }
     };
 }
-source_payload!(CreateSourcePayload);
-source_payload!(UpdateSourceMappingPayload);
-source_payload!(SetSourceCalendarPayload);
+source_payload!(
+    /// What `createSource` did.
+    CreateSourcePayload
+);
+source_payload!(
+    /// What `updateSourceMapping` did.
+    UpdateSourceMappingPayload
+);
+source_payload!(
+    /// What `setSourceCalendar` did.
+    SetSourceCalendarPayload
+);
 
+/// What `signOffSourceDays` takes.
 #[derive(InputObject)]
 pub struct SignOffSourceDaysInput {
+    /// The source.
     source_id: ID,
+    /// The first day.
     from: Date,
     /// This day included.
     until: Date,
@@ -228,9 +289,14 @@ pub struct SignOffSourceDaysInput {
     note: String,
 }
 
+/// What `signOffSourceDays` did.
 #[derive(SimpleObject)]
 pub struct SignOffSourceDaysPayload {
+    /// The days of the range as they are now.
+    #[graphql(complexity = "short(child_complexity)")]
     pub days: Vec<SourceDay>,
+    /// What should have been done otherwise; empty when it is done.
+    #[graphql(complexity = "short(child_complexity)")]
     pub user_errors: Vec<UserError>,
 }
 
@@ -239,7 +305,12 @@ pub struct SourcesMutation;
 
 #[Object]
 impl SourcesMutation {
-    async fn create_source(&self, ctx: &Context<'_>, input: CreateSourceInput) -> Result<CreateSourcePayload, Failure> {
+    /// Adds a source with the first version of its mapping.
+    async fn create_source(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What it takes.")] input: CreateSourceInput,
+    ) -> Result<CreateSourcePayload, Failure> {
         CreateSourcePayload::of(create(scoped(ctx)?, input).await)
     }
 
@@ -247,7 +318,7 @@ impl SourcesMutation {
     async fn update_source_mapping(
         &self,
         ctx: &Context<'_>,
-        input: UpdateSourceMappingInput,
+        #[graphql(desc = "What it takes.")] input: UpdateSourceMappingInput,
     ) -> Result<UpdateSourceMappingPayload, Failure> {
         let scoped = scoped(ctx)?;
         let source = id(&input.source_id, SourceId::parse);
@@ -261,7 +332,7 @@ impl SourcesMutation {
     async fn set_source_calendar(
         &self,
         ctx: &Context<'_>,
-        input: SetSourceCalendarInput,
+        #[graphql(desc = "What it takes.")] input: SetSourceCalendarInput,
     ) -> Result<SetSourceCalendarPayload, Failure> {
         let scoped = scoped(ctx)?;
         let source = id(&input.source_id, SourceId::parse);
@@ -275,7 +346,7 @@ impl SourcesMutation {
     async fn sign_off_source_days(
         &self,
         ctx: &Context<'_>,
-        input: SignOffSourceDaysInput,
+        #[graphql(desc = "What it takes.")] input: SignOffSourceDaysInput,
     ) -> Result<SignOffSourceDaysPayload, Failure> {
         let SignOffSourceDaysInput { source_id, from: Date(from), until: Date(until), note } = input;
         let signed = sign_off(scoped(ctx)?, id(&source_id, SourceId::parse), (from, until), &note).await;

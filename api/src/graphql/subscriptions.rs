@@ -20,7 +20,7 @@ pub struct SettlementEvent {
     /// Its place: subscribe again `after` it to go on from here.
     pub cursor: String,
     /// When the change was made.
-    pub at: DateTime,
+    pub changed_at: DateTime,
     #[graphql(skip)]
     settlement: SettlementId,
 }
@@ -29,7 +29,7 @@ impl SettlementEvent {
     fn of(event: &Event, tenant: TenantId) -> Self {
         Self {
             cursor: Cursor(event.sequence).text(tenant),
-            at: event.at.into(),
+            changed_at: event.at.into(),
             settlement: SettlementId(event.news.subject),
         }
     }
@@ -46,6 +46,7 @@ impl SettlementEvent {
 #[derive(Default)]
 pub struct SubscriptionRoot;
 
+/// What can be followed while it changes.
 #[Subscription(name = "Subscription")]
 impl SubscriptionRoot {
     /// A settlement's lines, totals or state have changed; a partner's user hears of its own. Changes of one settlement

@@ -1,8 +1,7 @@
-//! The terms of a contract's version, as they are written and as they read back.
+//! The terms of a contract's version as they are written. How they read back is in `agreed.rs`.
 
-use async_graphql::{InputObject, OneofObject, SimpleObject};
+use async_graphql::{ComplexObject, InputObject, OneofObject, SimpleObject};
 use domain::contracts::contract;
-use domain::ids::SourceId;
 use domain::money::Rate;
 use domain::{Code, Error, Problem, Scoped};
 
@@ -11,6 +10,7 @@ use super::clauses::{
     TiersOnChange, Weekday,
 };
 use super::mappings::no_zone;
+use super::page::short;
 use super::scalars::{Date, Decimal};
 use super::sources;
 
@@ -19,22 +19,31 @@ use super::sources;
 pub struct TermsInput {
     /// From the beginning of this local day on.
     valid_from: Date,
+    /// The part that the partner plays.
     role: PartnerRole,
+    /// Which transactions count.
     #[graphql(default)]
     scope: ScopeInput,
     /// Transactions in other currencies are not counted.
     currency: String,
+    /// The time by which a transaction belongs to a period.
     #[graphql(default_with = "Attribution::Occurred")]
     attribution: Attribution,
+    /// How time is cut into periods.
     cycle: Cycle,
+    /// What the rates apply to.
     base: BaseInput,
+    /// What becomes of a negative base.
     negative: Negative,
+    /// Which share of the base is owed.
     rate_table: RateTableInput,
+    /// How a line is rounded to the minor unit, once.
     #[graphql(default_with = "Rounding::HalfEven")]
     rounding: Rounding,
     /// In major units; a smaller total is carried over instead of being paid.
     #[graphql(default_with = "Decimal(\"0\".to_owned())")]
     minimum_payout: Decimal,
+    /// What tiers do when a version takes over inside a period.
     #[graphql(default_with = "TiersOnChange::Continue")]
     tiers_on_change: TiersOnChange,
 }
@@ -48,14 +57,19 @@ pub struct ScopeInput {
     /// Product codes.
     #[graphql(default)]
     products: Vec<String>,
+    /// Categories of products.
     #[graphql(default)]
     categories: Vec<String>,
+    /// Segments of players.
     #[graphql(default)]
     segments: Vec<String>,
+    /// Tags that contracts can ask for.
     #[graphql(default)]
     tags: Vec<String>,
+    /// Regions, as sources write them.
     #[graphql(default)]
     regions: Vec<String>,
+    /// Channels, as sources write them.
     #[graphql(default)]
     channels: Vec<String>,
 }
@@ -64,7 +78,9 @@ pub struct ScopeInput {
 #[derive(InputObject, SimpleObject)]
 #[graphql(input_name = "CycleInput", name = "Cycle")]
 pub struct Cycle {
+    /// How long a period is.
     pub every: Every,
+    /// A zone of the IANA database, such as "Asia/Seoul".
     pub time_zone: String,
     /// The local hour at which a day of this contract begins, 0 to 23.
     #[graphql(default)]
@@ -73,10 +89,14 @@ pub struct Cycle {
     pub starts_on: Option<Weekday>,
 }
 
+/// What the rates apply to: one of its fields.
 #[derive(OneofObject)]
 pub enum BaseInput {
+    /// Stakes less wins.
     Ggr(GgrBase),
+    /// Stakes.
     Turnover(TurnoverBase),
+    /// Sales less refunds: write `{}`.
     Sales(SalesBase),
 }
 
@@ -84,8 +104,10 @@ pub enum BaseInput {
 #[derive(InputObject, SimpleObject)]
 #[graphql(input_name = "GgrBaseInput", name = "GgrBase")]
 pub struct GgrBase {
+    /// How bonus money counts.
     #[graphql(default_with = "BonusTreatment::Include")]
     pub bonus_treatment: BonusTreatment,
+    /// When jackpots reduce it.
     #[graphql(default_with = "JackpotBasis::Accrual")]
     pub jackpots: JackpotBasis,
 }
@@ -94,6 +116,7 @@ pub struct GgrBase {
 #[derive(InputObject, SimpleObject)]
 #[graphql(input_name = "TurnoverBaseInput", name = "TurnoverBase")]
 pub struct TurnoverBase {
+    /// How bonus money counts.
     #[graphql(default_with = "BonusTreatment::Include")]
     pub bonus_treatment: BonusTreatment,
 }
@@ -107,18 +130,24 @@ pub struct SalesBase {
     pub nothing: Option<bool>,
 }
 
+/// What becomes of a negative base.
 #[derive(InputObject, SimpleObject)]
 #[graphql(input_name = "NegativeInput", name = "Negative")]
 pub struct Negative {
+    /// What becomes of it.
     pub mode: NegativeMode,
+    /// Whether rate classes net against each other first.
     #[graphql(default_with = "Level::Total")]
     pub level: Level,
 }
 
+/// Which share of the base is owed.
 #[derive(InputObject)]
 pub struct RateTableInput {
+    /// Which row takes a transaction.
     #[graphql(default_with = "Match::First")]
     r#match: Match,
+    /// The rate classes, in the order in which they are tried.
     rows: Vec<RateRow>,
 }
 
@@ -126,26 +155,44 @@ pub struct RateTableInput {
 #[derive(InputObject, SimpleObject)]
 #[graphql(input_name = "RateRowInput", name = "RateRow")]
 pub struct RateRow {
+    /// What lines call the class; once in a table.
     pub code: String,
     /// A zen-expression such as `localHour < 6`; the last row has none and takes what is left.
     pub when: Option<String>,
+    /// Per cent of the whole base of the class, such as "8"; or else `tiers`.
     pub percent: Option<Decimal>,
+    /// Percentages by the size of the base; or else `percent`.
     pub tiers: Option<Tiers>,
 }
 
+/// Percentages by the size of the base.
 #[derive(InputObject, SimpleObject)]
-#[graphql(input_name = "TiersInput", name = "Tiers")]
+#[graphql(complex, input_name = "TiersInput", name = "Tiers")]
 pub struct Tiers {
+    /// Whether a step rates its slice or the whole base.
     pub mode: TierMode,
+    /// From the lowest up.
+    #[graphql(skip_output)]
     pub steps: Vec<TierStep>,
 }
 
+/// A percentage up to a size of the base.
 #[derive(InputObject, SimpleObject)]
 #[graphql(input_name = "TierStepInput", name = "TierStep")]
 pub struct TierStep {
     /// In major units, this amount included; the last step has none.
     pub up_to: Option<Decimal>,
+    /// Per cent, such as "8".
     pub percent: Decimal,
+}
+
+#[ComplexObject]
+impl Tiers {
+    /// From the lowest up.
+    #[graphql(complexity = "short(child_complexity)")]
+    async fn steps(&self) -> &[TierStep] {
+        &self.steps
+    }
 }
 
 /// Each is looked up by itself.
@@ -263,125 +310,4 @@ fn rate(text: &Decimal, path: String, problems: &mut Vec<Problem>) -> Rate {
         problems.push(Problem::new(Code::BadAmount, path, error.to_string()));
         Rate::HUNDRED
     })
-}
-
-/// What is agreed with a partner from a day on, in the shape of `TermsInput`.
-#[derive(SimpleObject)]
-pub struct Terms {
-    pub valid_from: Date,
-    pub role: PartnerRole,
-    pub scope: Scope,
-    pub currency: String,
-    pub attribution: Attribution,
-    pub cycle: Cycle,
-    pub base: Base,
-    pub negative: Negative,
-    pub rate_table: RateTable,
-    pub rounding: Rounding,
-    pub minimum_payout: Decimal,
-    pub tiers_on_change: TiersOnChange,
-}
-
-/// Which transactions the contract counts. An empty list means all.
-#[derive(SimpleObject)]
-pub struct Scope {
-    /// Ids.
-    pub sources: Vec<String>,
-    pub products: Vec<String>,
-    pub categories: Vec<String>,
-    pub segments: Vec<String>,
-    pub tags: Vec<String>,
-    pub regions: Vec<String>,
-    pub channels: Vec<String>,
-}
-
-/// One of its fields is set.
-#[derive(Default, SimpleObject)]
-pub struct Base {
-    pub ggr: Option<GgrBase>,
-    pub turnover: Option<TurnoverBase>,
-    pub sales: Option<SalesBase>,
-}
-
-#[derive(SimpleObject)]
-pub struct RateTable {
-    pub r#match: Match,
-    pub rows: Vec<RateRow>,
-}
-
-impl From<contract::Terms> for Terms {
-    fn from(terms: contract::Terms) -> Self {
-        let cycle = terms.cycle;
-        Self {
-            valid_from: Date(terms.valid_from),
-            role: terms.role.into(),
-            scope: terms.scope.into(),
-            currency: terms.currency,
-            attribution: terms.attribution.into(),
-            cycle: Cycle {
-                every: cycle.every.into(),
-                time_zone: cycle.time_zone.name().to_owned(),
-                cut_off_hour: cycle.cut_off_hour.into(),
-                starts_on: cycle.starts_on.map(Weekday::from),
-            },
-            base: terms.base.into(),
-            negative: Negative { mode: terms.negative.mode.into(), level: terms.negative.level.into() },
-            rate_table: RateTable {
-                r#match: terms.rate_table.matching.into(),
-                rows: terms.rate_table.rows.into_iter().map(RateRow::from).collect(),
-            },
-            rounding: terms.rounding.into(),
-            minimum_payout: Decimal(terms.minimum_payout),
-            tiers_on_change: terms.tiers_on_change.into(),
-        }
-    }
-}
-
-impl From<contract::Scope> for Scope {
-    fn from(scope: contract::Scope) -> Self {
-        Self {
-            sources: scope.sources.iter().map(SourceId::to_string).collect(),
-            products: scope.products,
-            categories: scope.categories,
-            segments: scope.segments,
-            tags: scope.tags,
-            regions: scope.regions,
-            channels: scope.channels,
-        }
-    }
-}
-
-impl From<contract::Base> for Base {
-    fn from(base: contract::Base) -> Self {
-        match base {
-            contract::Base::Ggr(ggr) => {
-                let ggr = GgrBase { bonus_treatment: ggr.bonus_treatment.into(), jackpots: ggr.jackpots.into() };
-                Self { ggr: Some(ggr), ..Self::default() }
-            }
-            contract::Base::Turnover(turnover) => {
-                let turnover = TurnoverBase { bonus_treatment: turnover.bonus_treatment.into() };
-                Self { turnover: Some(turnover), ..Self::default() }
-            }
-            contract::Base::Sales(_) => Self { sales: Some(SalesBase { nothing: None }), ..Self::default() },
-        }
-    }
-}
-
-impl From<contract::RateRow> for RateRow {
-    fn from(row: contract::RateRow) -> Self {
-        let tiers = |tiers: contract::Tiers| Tiers {
-            mode: tiers.mode.into(),
-            steps: tiers
-                .steps
-                .into_iter()
-                .map(|step| TierStep { up_to: step.up_to.map(Decimal), percent: Decimal(step.percent.to_string()) })
-                .collect(),
-        };
-        Self {
-            code: row.code,
-            when: row.when,
-            percent: row.percent.map(|percent| Decimal(percent.to_string())),
-            tiers: row.tiers.map(tiers),
-        }
-    }
 }

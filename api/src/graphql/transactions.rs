@@ -5,32 +5,40 @@ use std::collections::BTreeMap;
 use async_graphql::connection::Connection;
 use async_graphql::{ComplexObject, Context, Enum, ID, InputObject, Object, SimpleObject};
 use domain::ids::{ContractId, SourceId};
-use domain::transactions;
 use domain::transactions::transaction::{self, Kind};
+use domain::{contracts, transactions};
 
 use super::contracts::Contract;
 use super::errors::Failure;
 use super::ids::id;
-use super::loaders::{self, UnpricedOf};
+use super::loaders::{self, RawOf, UnpricedOf};
 use super::money::{self, corrupt, word};
-use super::page::{self, Cursor, cost};
+use super::page::{self, Cursor, cost, short};
 use super::scalars::{DateTime, Money};
 use super::scoped;
 use super::sources::{self, Source};
 
+/// What happened.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "transaction::Kind")]
 pub enum TransactionKind {
+    /// A stake.
     Stake,
+    /// A win.
     Win,
     /// A stake from bonus money.
     BonusStake,
     /// A win that cannot be withdrawn.
     BonusWin,
+    /// What goes into a jackpot.
     JackpotContribution,
+    /// What a jackpot pays.
     JackpotWin,
+    /// A sale.
     Sale,
+    /// Gives a sale back.
     Refund,
+    /// A fee.
     Fee,
     /// Moves a base, which `affects` names, for the reason in `note`.
     Adjustment,
@@ -42,8 +50,11 @@ pub enum TransactionKind {
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(name = "AdjustedBase", remote = "transaction::Affects")]
 pub enum Affects {
+    /// Stakes less wins.
     Ggr,
+    /// Stakes.
     Turnover,
+    /// Sales less refunds.
     Sales,
 }
 
@@ -51,25 +62,33 @@ pub enum Affects {
 #[derive(SimpleObject)]
 #[graphql(complex)]
 pub struct Transaction {
+    /// Of this thing, for `node` and for inputs that name it.
     pub id: ID,
     /// The source's own id of it.
     pub external_id: String,
+    /// When it happened.
     pub occurred_at: DateTime,
+    /// When it was settled; some contracts count by it.
     pub settled_at: Option<DateTime>,
     /// When its source says it was reported.
     pub reported_at: Option<DateTime>,
+    /// When Saldo recorded it.
     pub recorded_at: DateTime,
     /// The code of the product.
     pub product: Option<String>,
     /// The player's pseudonym, in hexadecimal digits.
     pub player: Option<String>,
+    /// The round of the game that it belongs to.
     pub round: Option<String>,
     /// Whether the round ended with it.
     pub round_closed: bool,
+    /// Where it was sold or played, such as `WEB`.
     pub channel: Option<String>,
+    /// Where the player is, as the source writes it.
     pub region: Option<String>,
     /// The external id of what a rollback undoes.
     pub reverses: Option<String>,
+    /// Why there is an adjustment.
     pub note: Option<String>,
     /// Of a test player: recorded and never settled.
     pub test: bool,
@@ -104,16 +123,35 @@ impl From<transactions::Transaction> for Transaction {
 /// A value that the source gave beside what Saldo knows.
 #[derive(SimpleObject)]
 pub struct Attribute {
+    /// What the source calls it.
     pub name: String,
+    /// As the source gave it.
     pub value: String,
 }
 
 /// Why a transaction is not counted.
+#[derive(Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "contracts::UnpricedReason")]
+pub enum UnpricedReason {
+    /// No contract in force covers it.
+    NoContract,
+    /// The contract counts by settlement time, and it has none.
+    NoSettledTime,
+    /// The contract counts by the closing of rounds, and it has no round.
+    NoRound,
+    /// No row of the rate table takes it, or a condition failed on it.
+    ConditionFailed,
+    /// An adjustment that does not say which base it moves.
+    NoBase,
+}
+
+/// Why a transaction is not counted, and by which contract.
 #[derive(SimpleObject)]
 #[graphql(complex)]
 pub struct Unpriced {
-    /// Such as `NO_CONTRACT`.
-    pub reason: String,
+    /// What is in the way.
+    pub reason: UnpricedReason,
+    /// In words.
     pub message: String,
     #[graphql(skip)]
     contract: ContractId,
@@ -132,10 +170,12 @@ impl Unpriced {
 
 #[ComplexObject]
 impl Transaction {
+    /// Which told it.
     async fn source(&self, ctx: &Context<'_>) -> Result<Source, Failure> {
         sources::of(ctx, self.row.source_id).await
     }
 
+    /// What happened.
     async fn kind(&self) -> Result<TransactionKind, Failure> {
         Ok(word("transaction kind", &self.row.kind, Kind::parse)?.into())
     }
@@ -146,10 +186,13 @@ impl Transaction {
         affects.map(|base| Ok(word("base", base, transaction::Affects::parse)?.into())).transpose()
     }
 
+    /// How much, never negative but for an adjustment.
     async fn amount(&self, ctx: &Context<'_>) -> Result<Money, Failure> {
         Ok(money::of_units(&money::asset(ctx, &self.row.currency).await?, self.row.amount))
     }
 
+    /// By name.
+    #[graphql(complexity = "short(child_complexity)")]
     async fn attributes(&self) -> Result<Vec<Attribute>, Failure> {
         let Some(json) = &self.row.attributes else { return Ok(Vec::new()) };
         let attributes: BTreeMap<String, String> =
@@ -158,20 +201,21 @@ impl Transaction {
     }
 
     /// Why contracts do not count it; empty when all is well.
+    #[graphql(complexity = "short(child_complexity)")]
     async fn unpriced(&self, ctx: &Context<'_>) -> Result<Vec<Unpriced>, Failure> {
         let reasons = loaders::one(ctx, UnpricedOf(self.row.id)).await?.unwrap_or_default();
-        let each = |row: transactions::Unpriced| Unpriced {
-            reason: row.reason,
-            message: row.message,
-            contract: row.contract_id,
+        let each = |row: transactions::Unpriced| {
+            let reason = word("reason of an unpriced transaction", &row.reason, contracts::UnpricedReason::parse)?;
+            Ok(Unpriced { reason: reason.into(), message: row.message, contract: row.contract_id })
         };
-        Ok(reasons.into_iter().map(each).collect())
+        reasons.into_iter().map(each).collect()
     }
 
     /// The record as it came, out of its checked block; bytes that are no UTF-8 are shown as ISO 8859-1.
     #[graphql(complexity = "RAW_COST")]
     async fn raw_record(&self, ctx: &Context<'_>) -> Result<String, Failure> {
-        Ok(shown(scoped(ctx)?.raw_record(&self.row).await?))
+        let raw = loaders::required(ctx, RawOf(self.row.id), "transaction").await?;
+        Ok(shown(raw.map_err(Failure::Shared)?))
     }
 }
 
@@ -183,10 +227,14 @@ pub fn shown(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap_or_else(|error| error.as_bytes().iter().copied().map(char::from).collect())
 }
 
+/// Transactions for which all of it is so.
 #[derive(Default, InputObject)]
 pub struct TransactionFilter {
+    /// Of this source.
     source_id: Option<ID>,
+    /// Of this kind.
     kind: Option<TransactionKind>,
+    /// With this id of the source.
     external_id: Option<String>,
     /// A product's code.
     product: Option<String>,
@@ -223,9 +271,9 @@ impl TransactionsQuery {
     async fn transactions(
         &self,
         ctx: &Context<'_>,
-        filter: Option<TransactionFilter>,
-        first: Option<i32>,
-        after: Option<String>,
+        #[graphql(desc = "Which rows; all when absent.")] filter: Option<TransactionFilter>,
+        #[graphql(desc = "How many rows, from 1 to 100; 50 when absent.")] first: Option<i32>,
+        #[graphql(desc = "The cursor of the row after which the page begins.")] after: Option<String>,
     ) -> Result<Connection<Cursor, Transaction>, Failure> {
         let filter = filter.unwrap_or_default().into();
         let page = scoped(ctx)?.transactions(&filter, page::request(first, after.as_deref())?).await?;

@@ -1,12 +1,11 @@
 //! Takes `after` out of a subscription: those who resume from different places still ask the same.
 
-use async_graphql::parser::types::{
-    DocumentOperations, ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet,
-};
-use async_graphql::{Name, Positioned, Value, Variables};
+use async_graphql::parser::types::{ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet};
+use async_graphql::{Name, Value, Variables};
 use async_graphql_value::Value as Given;
 
 use crate::graphql::execute::Prepared;
+use crate::graphql::limits;
 
 /// The cursor that a subscription resumes from. Where a variable gives it and nothing else, its value is taken out.
 pub fn take(prepared: &mut Prepared) -> Option<String> {
@@ -33,7 +32,7 @@ struct Asked<'a> {
 
 /// The cursor, and the variable that has it where it means nothing else.
 fn find(asked: &Asked<'_>) -> Option<(String, Option<Name>)> {
-    let operation = &operation(asked.document, asked.operation)?.node;
+    let operation = &limits::operation(asked.document, asked.operation).ok()?.node;
     let field = root_field(&operation.selection_set.node, asked.document, 0)?;
     let (_, value) = field.arguments.iter().find(|(name, _)| name.node == "after")?;
     match &value.node {
@@ -53,14 +52,6 @@ fn given(variables: &Variables, operation: &OperationDefinition, name: &Name) ->
     match variables.get(name).or_else(default)? {
         Value::String(text) => Some(text.clone()),
         _ => None,
-    }
-}
-
-fn operation<'d>(document: &'d ExecutableDocument, name: Option<&str>) -> Option<&'d Positioned<OperationDefinition>> {
-    match (&document.operations, name) {
-        (DocumentOperations::Single(only), _) => Some(only),
-        (DocumentOperations::Multiple(all), Some(name)) => all.get(name),
-        (DocumentOperations::Multiple(_), None) => None,
     }
 }
 

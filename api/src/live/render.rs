@@ -59,7 +59,7 @@ impl Renderer {
                 let cost = finish.cost();
                 Ok((Self { feed, responses, finish, cost }, interest))
             }
-            response = responses.next() => {
+            response = finish.drive(responses.next()) => {
                 let response = response.unwrap_or_else(|| Response::new(Value::Null));
                 Err(Box::new(finish.answer(response)))
             }
@@ -69,7 +69,7 @@ impl Renderer {
     /// What the subscription shows of this event; none when it has ended.
     pub async fn render(&mut self, event: Event) -> Option<Box<str>> {
         self.feed.send(event).await.ok()?;
-        let response = self.responses.next().await?;
+        let response = self.finish.drive(self.responses.next()).await?;
         Some(self.finish.update(response).body().to_string().into())
     }
 }

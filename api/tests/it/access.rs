@@ -9,7 +9,7 @@ const REFRESH: &str = "mutation($input: RefreshSessionInput!) { refreshSession(i
 const SIGN_OUT: &str = "mutation($input: SignOutInput!) { signOut(input: $input) { userErrors { code } } }";
 const ACCEPT: &str = "mutation($input: AcceptTokenInput!) { acceptToken(input: $input) { member { email state } userErrors { code field } } }";
 const INVITE: &str = "mutation($input: InviteMemberInput!) { inviteMember(input: $input) { member { id state role } oneTimeToken { token expiresAt } userErrors { code field message } } }";
-const VIEWER: &str = "{ viewer { tenant { slug name } member { id email role partnerId } } }";
+const VIEWER: &str = "{ viewer { tenant { slug name } member { id email role partner { id } } } }";
 
 #[tokio::test]
 async fn a_session_from_sign_in_to_sign_out() {

@@ -18,17 +18,17 @@ async fn fill(server: &TestServer, crash: &Crash, amount: &str) {
     let again = server.upload(Method::POST, &path, &crash.key, &[], file.replace(amount, "5")).await;
     assert_eq!(again.json["conflicting"], 1, "{again:?}");
     let player = json!({ "player": "alice", "segment": "VIP" });
-    server.mutate(&crash.ada, "setPlayer", player, "player { segment }").await;
+    server.mutate(&crash.ada, "setPlayer", player, "player { versions { segment } }").await;
 }
 
 /// Every root list with the ids of what it has.
 const EVERYTHING: &str = "{
     viewer { tenant { slug } }
     members { nodes { id email } } apiKeys { nodes { id } } partners { nodes { id } } products { nodes { id } }
-    assets { code } players { player segment }
+    assets { nodes { code } } players { nodes { versions { segment } } }
     sources { nodes { id } } contracts { nodes { id } } transactions { nodes { id amount { amount } } }
     importRuns { nodes { id } } quarantine { nodes { id } } conflicts { nodes { id } }
-    settlements { nodes { id entries { id } } } ledgerAccounts { id } booksCheck { settlements findings }
+    settlements(first: 10) { nodes { id entries(first: 10) { nodes { id } } } } ledgerAccounts { nodes { id } } booksCheck { settlements findings }
 }";
 
 fn ids(value: &Value, found: &mut BTreeSet<String>) {
@@ -53,8 +53,8 @@ async fn close_all(server: &TestServer, crash: &Crash) {
     let open =
         server.query(&crash.ada, "{ quarantine { nodes { id } } settlements { nodes { id } } }", json!({})).await;
     for record in open["quarantine"]["nodes"].as_array().expect("a list") {
-        let input = json!({ "recordId": record["id"], "note": "broken" });
-        server.mutate(&crash.ada, "dismissQuarantinedRecord", input, "record { id }").await;
+        let input = json!({ "quarantinedRecordId": record["id"], "note": "broken" });
+        server.mutate(&crash.ada, "dismissQuarantinedRecord", input, "quarantinedRecord { id }").await;
     }
     for settlement in open["settlements"]["nodes"].as_array().expect("a list") {
         let input = json!({ "settlementId": settlement["id"] });
@@ -75,7 +75,7 @@ async fn tenants_with_the_same_names_see_nothing_of_each_other() {
     let (own, foreign) = (ids_of(&one), ids_of(&other));
     assert!(own.is_disjoint(&foreign));
     for (name, field) in one.as_object().unwrap() {
-        let empty = field["nodes"].as_array().is_some_and(Vec::is_empty) || field == &json!([]);
+        let empty = field["nodes"].as_array().is_some_and(Vec::is_empty);
         assert!(!empty, "{name} shows nothing, so that it proves nothing");
     }
     assert_eq!(one["transactions"]["nodes"][0]["amount"]["amount"], "100.00");
@@ -90,8 +90,8 @@ async fn tenants_with_the_same_names_see_nothing_of_each_other() {
         assert_eq!(hidden.to_string(), r#"{"data":{"node":null}}"#, "{id}");
     }
     let filters = "query($s: ID, $c: ID, $p: ID) {
-        transactions(filter: { sourceId: $s }) { nodes { id } } importRuns(sourceId: $s) { nodes { id } }
-        quarantine(filter: { sourceId: $s }) { nodes { id } } conflicts(sourceId: $s) { nodes { id } }
+        transactions(filter: { sourceId: $s }) { nodes { id } } importRuns(filter: { sourceId: $s }) { nodes { id } }
+        quarantine(filter: { sourceId: $s }) { nodes { id } } conflicts(filter: { sourceId: $s }) { nodes { id } }
         a: settlements(filter: { contractId: $c }) { nodes { id } } b: settlements(filter: { partnerId: $p }) { nodes { id } }
     }";
     let foreign = json!({ "s": acme.source, "c": acme.contract, "p": acme.partner });
@@ -127,8 +127,8 @@ async fn foreign_ids_are_refused_as_absent_ones() {
         ("activateContractVersion", contract, json!({ "contractId": "?", "version": 1 })),
         ("recordTransactions", source, json!({ "source": "?", "transactions": [] })),
         ("abandonImportRun", &run, json!({ "importRunId": "?" })),
-        ("retryQuarantinedRecord", &record, json!({ "recordId": "?" })),
-        ("dismissQuarantinedRecord", &record, json!({ "recordId": "?", "note": "x" })),
+        ("retryQuarantinedRecord", &record, json!({ "quarantinedRecordId": "?" })),
+        ("dismissQuarantinedRecord", &record, json!({ "quarantinedRecordId": "?", "note": "x" })),
         ("closeSettlement", &settlement, json!({ "settlementId": "?" })),
     ];
     for (mutation, foreign, input) in cases {
@@ -164,7 +164,7 @@ async fn a_partners_user_sees_its_own_partner_only() {
     }
     let lists = "{ partners { nodes { id name } } sources { nodes { id partner { id } } } contracts { nodes { id } }
         transactions { nodes { id source { id } } } importRuns { nodes { id } } quarantine { nodes { id } }
-        conflicts { nodes { id } } settlements { nodes { id total { amount } partner { id } contract { id } entries { id legs { account { id } } } } } ledgerAccounts { id } }";
+        conflicts { nodes { id } } settlements(first: 10) { nodes { id total { amount } partner { id } contract { id } entries(first: 10) { nodes { id legs { account { id } } } } } } ledgerAccounts { nodes { id } } }";
     let own = server.query(&users[0], lists, json!({})).await;
     assert_eq!(own["partners"]["nodes"], json!([{ "id": acme.partner, "name": "Bustabit" }]));
     for list in ["sources", "contracts", "transactions", "importRuns", "quarantine", "conflicts", "settlements"] {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Crash, TestServer, code, mapping, terms};
 
-const RESULTS: &str = "results { externalId outcome error { code field message } quarantinedRecordId transaction { id kind amount { amount currency } unpriced { reason contract { id } } source { name } } }";
+const RESULTS: &str = "results { externalId outcome error { code field message } quarantinedRecord { id } transaction { id kind amount { amount currency } unpriced { reason contract { id } } source { name } } }";
 
 fn transaction(external_id: &str, kind: &str, amount: &str, at: &str) -> Value {
     json!({
@@ -106,35 +106,35 @@ async fn records_in_quarantine_are_retried_or_dismissed() {
     unknown["product"] = json!("plinko");
     let results = record(&server, &ada, json!([unknown, transaction("2", "STAKE", "-1", at)])).await;
     assert_eq!(outcomes(&results), ["QUARANTINED"; 2]);
-    let (first, second) = (&results[0]["quarantinedRecordId"], &results[1]["quarantinedRecordId"]);
-    let fields = "record { state error { code } } results { outcome transaction { externalId } }";
+    let (first, second) = (&results[0]["quarantinedRecord"]["id"], &results[1]["quarantinedRecord"]["id"]);
+    let fields = "quarantinedRecord { state error { code } } results { outcome transaction { externalId } }";
     let retry = async |input: Value| server.try_mutate(&ada, "retryQuarantinedRecord", input, fields).await;
-    let still = retry(json!({ "recordId": first })).await;
+    let still = retry(json!({ "quarantinedRecordId": first })).await;
     assert_eq!(
-        (&still["record"]["state"], &still["userErrors"][0]["code"]),
+        (&still["quarantinedRecord"]["state"], &still["userErrors"][0]["code"]),
         (&json!("OPEN"), &json!("UNKNOWN_PRODUCT"))
     );
     server.mutate(&ada, "createProduct", json!({ "code": "plinko", "name": "Plinko" }), "product { code }").await;
-    let mended = retry(json!({ "recordId": first })).await;
+    let mended = retry(json!({ "quarantinedRecordId": first })).await;
     assert_eq!(mended["results"], json!([{ "outcome": "RECORDED", "transaction": { "externalId": "1" } }]));
-    assert_eq!(mended["record"]["state"], "RETRIED");
-    assert_eq!(retry(json!({ "recordId": first })).await["userErrors"][0]["code"], "WRONG_STATE");
+    assert_eq!(mended["quarantinedRecord"]["state"], "RETRIED");
+    assert_eq!(retry(json!({ "quarantinedRecordId": first })).await["userErrors"][0]["code"], "WRONG_STATE");
 
-    let dismiss = json!({ "recordId": second, "note": "a test of theirs" });
-    let dismissed = server.mutate(&ada, "dismissQuarantinedRecord", dismiss, "record { state note }").await;
-    assert_eq!(dismissed["record"], json!({ "state": "DISMISSED", "note": "a test of theirs" }));
-    let list = "query($state: QuarantineState) { quarantine(filter: { state: $state }) { nodes { recordNumber rawRecord source { name } } } }";
+    let dismiss = json!({ "quarantinedRecordId": second, "note": "a test of theirs" });
+    let dismissed = server.mutate(&ada, "dismissQuarantinedRecord", dismiss, "quarantinedRecord { state note }").await;
+    assert_eq!(dismissed["quarantinedRecord"], json!({ "state": "DISMISSED", "note": "a test of theirs" }));
+    let list = "query($state: QuarantinedRecordState) { quarantine(filter: { state: $state }) { nodes { recordNumber rawRecord source { name } } } }";
     let open = server.query(&ada, list, json!({ "state": "OPEN" })).await;
     assert_eq!(open["quarantine"]["nodes"], json!([]));
     let dismissed = server.query(&ada, list, json!({ "state": "DISMISSED" })).await;
     assert_eq!(dismissed["quarantine"]["nodes"][0]["source"]["name"], "crash");
 }
 
-const SETTLEMENTS: &str = "{ settlements { nodes {
+const SETTLEMENTS: &str = "{ settlements(first: 10) { nodes {
     id state currency periodStart periodEnd transactionCount contract { name } partner { name }
     lines { code label rateClass version base { amount } rate amount { amount currency } corrects { id } }
     total { amount currency } carriedBase { amount } blockers { code message remedy }
-    entries { reason legs { amount { amount } account { code } } }
+    entries(first: 10) { nodes { reason legs { amount { amount } account { code } } } }
 } } }";
 
 #[tokio::test]
@@ -184,14 +184,14 @@ async fn a_settlement_grows_and_closes() {
 
     let filter =
         json!({ "filter": { "contractId": contract, "partnerId": partner, "state": "CLOSED", "currency": "BIT" } });
-    let query = "query($filter: SettlementFilter) { settlements(filter: $filter) { nodes { id entries { reason legs { amount { amount } account { code partner { name } } } } } } }";
+    let query = "query($filter: SettlementFilter) { settlements(filter: $filter, first: 10) { nodes { id entries(first: 10) { nodes { reason legs { amount { amount } account { code partner { name } } } } } } } }";
     let closed = server.query(&ada, query, filter).await["settlements"]["nodes"].clone();
     assert_eq!(closed[0]["id"], october["id"]);
     assert!(closed[0]["entries"].to_string().contains("PAYABLE"));
     let books = server
         .query(
             &ada,
-            "{ booksCheck { balanced findings settlements } ledgerAccounts { code balance { amount } } }",
+            "{ booksCheck { balanced findings settlements } ledgerAccounts { nodes { code balance { amount } } } }",
             json!({}),
         )
         .await;
@@ -244,12 +244,12 @@ async fn terms_and_mappings_read_back_as_they_were_written() {
     ] });
     wanted["tiersOnChange"] = json!("RESTART");
     let fields = "contract { versions { version state } } contractVersion { version state terms {
-        validFrom role scope { sources products categories segments tags regions channels } currency attribution
+        validFrom role scope { sources { id } products categories segments tags regions channels } currency attribution
         cycle { every timeZone cutOffHour startsOn } base { turnover { bonusTreatment } } negative { mode level }
         rateTable { match rows { code when percent tiers { mode steps { upTo percent } } } } rounding minimumPayout tiersOnChange } }";
     let draft = json!({ "contractId": contract, "terms": wanted });
     let drafted = server.mutate(&ada, "draftContractVersion", draft, fields).await;
-    wanted["scope"]["sources"] = json!([source]);
+    wanted["scope"]["sources"] = json!([{ "id": source }]);
     assert_eq!(drafted["contractVersion"]["terms"], wanted);
     assert_eq!(
         drafted["contract"]["versions"],

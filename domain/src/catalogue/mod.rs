@@ -88,16 +88,17 @@ impl Scoped {
         .await
     }
 
-    pub async fn assets(&self) -> Result<Vec<Asset>> {
+    /// The tenant's own assets, by code.
+    pub async fn assets(&self, page: PageRequest<String>) -> Result<Page<Asset>> {
         self.require(Permission::Read)?;
-        let mut assets: Vec<Asset> = assets_in(&self.read().await?).await?.into_values().collect();
-        assets.sort_by(|a, b| a.code.cmp(&b.code));
-        Ok(assets)
+        let rows = Page::cut(store::assets_page(&self.read().await?, page.clone()).await?, &page);
+        let items = rows.items.into_iter().map(asset_of).collect::<Result<_, _>>()?;
+        Ok(Page { items, has_next: rows.has_next })
     }
 
-    /// The asset behind a code: the tenant's own, or the ISO currency.
-    pub async fn asset(&self, code: &str) -> Result<Option<Asset>> {
-        asset_in(&self.read().await?, code).await
+    /// The assets behind codes: the tenant's own, or ISO currencies.
+    pub async fn assets_by_codes(&self, codes: &[String]) -> Result<HashMap<String, Asset>> {
+        assets_by_codes_in(&self.read().await?, codes.iter().map(String::as_str)).await
     }
 
     pub async fn create_product(&self, code: &str, facts: ProductFacts) -> Result<Product> {
@@ -152,7 +153,7 @@ impl Scoped {
 
     pub async fn products(&self, page: PageRequest) -> Result<Page<Product>> {
         self.require(Permission::Read)?;
-        Ok(Page::cut(store::products(&self.read().await?, page).await?, page))
+        Ok(Page::cut(store::products(&self.read().await?, page).await?, &page))
     }
 
     pub async fn product(&self, id: ProductId) -> Result<Option<Product>> {
@@ -167,7 +168,7 @@ impl Scoped {
     }
 
     /// Says what is true of a player, named as its source names it, from a date on.
-    pub async fn set_player(&self, name: &str, facts: PlayerFacts) -> Result<PlayerVersion> {
+    pub async fn set_player(&self, name: &str, facts: PlayerFacts) -> Result<Player> {
         self.require(Permission::Configure)?;
         let player = self.pseudonyms().await?.player(&text("player", name, 200)?);
         let segment = facts.segment.as_deref().map(|segment| text("segment", segment, 100)).transpose()?;
@@ -186,19 +187,29 @@ impl Scoped {
                 test: facts.test,
                 created_at: writer.clock().now(),
             };
-            store::put_player_version(&tx, version.clone()).await?;
+            store::put_player_version(&tx, version).await?;
             tx.bump_epoch().await?;
             settlements::reprice_in(&writer, &tx, None).await?;
             events::commit(&writer, tx).await?;
-            Ok(version)
+            Ok(player)
         })
         .await
     }
 
-    /// What staff said about players, by pseudonym; a player nobody spoke of is not listed.
-    pub async fn players(&self) -> Result<Vec<PlayerVersion>> {
+    /// The players about whom staff said something, by pseudonym.
+    pub async fn players(&self, page: PageRequest<Player>) -> Result<Page<Player>> {
         self.require(Permission::Read)?;
-        Ok(store::player_versions(&self.read().await?).await?)
+        let after = page.after.map(|player| player.to_vec());
+        let rows = store::players(&self.read().await?, PageRequest { first: page.first, after }).await?;
+        let corrupt = |_| Fault::Corrupt("player_versions: a pseudonym does not read back".into());
+        let players = rows.into_iter().map(|player| Player::try_from(player).map_err(corrupt));
+        Ok(Page::cut(players.collect::<Result<_, _>>()?, &page))
+    }
+
+    /// What staff said about these players, oldest first.
+    pub async fn player_versions(&self, players: &[Player]) -> Result<Vec<PlayerVersion>> {
+        self.require(Permission::Read)?;
+        Ok(store::player_versions_of(&self.read().await?, players).await?)
     }
 }
 
@@ -252,6 +263,20 @@ fn positive_decimal(field: &str, value: Option<String>) -> Result<Option<String>
         Ok(decimal) if !decimal.is_sign_negative() => Ok(Some(decimal.normalize().to_string())),
         _ => Err(Problem::new(Code::BadInput, field, format!("'{value}' is not a decimal number from 0 up"))),
     }
+}
+
+/// The assets behind codes, those of the tenant and ISO currencies, in one query. What is neither is left out.
+pub(crate) async fn assets_by_codes_in<'c>(
+    tx: &TenantTx,
+    codes: impl Iterator<Item = &'c str> + Clone,
+) -> Result<HashMap<String, Asset>> {
+    let own = store::assets_by_codes(tx, codes.clone()).await?;
+    let iso = codes.filter_map(|code| Some((code.to_owned(), Asset::iso(code)?)));
+    let mut assets: HashMap<String, Asset> = iso.collect();
+    for row in own {
+        assets.insert(row.code.clone(), asset_of(row)?);
+    }
+    Ok(assets)
 }
 
 pub(crate) async fn asset_in(tx: &TenantTx, code: &str) -> Result<Option<Asset>> {

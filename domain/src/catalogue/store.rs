@@ -2,12 +2,13 @@
 
 use sea_orm::DbErr;
 use sea_orm::entity::prelude::*;
-use sea_orm::{QueryFilter, QueryOrder};
+use sea_orm::{FromQueryResult, QueryFilter, QueryOrder};
 
 use crate::db::{Reach, TenantTx, tenant_owned};
 use crate::ids::ProductId;
 use crate::page::PageRequest;
 use crate::paged;
+use crate::transactions::transaction::Player;
 
 pub mod asset {
     use super::*;
@@ -100,6 +101,14 @@ pub async fn asset_by_code(tx: &TenantTx, code: &str) -> Result<Option<asset::Mo
     tx.one::<asset::Entity>(|q| q.filter(asset::Column::Code.eq(code))).await
 }
 
+pub async fn assets_by_codes(tx: &TenantTx, codes: impl Iterator<Item = &str>) -> Result<Vec<asset::Model>, DbErr> {
+    tx.all::<asset::Entity>(|q| q.filter(asset::Column::Code.is_in(codes))).await
+}
+
+pub async fn assets_page(tx: &TenantTx, page: PageRequest<String>) -> Result<Vec<asset::Model>, DbErr> {
+    tx.all::<asset::Entity>(|q| paged!(q, asset::Column::Code, page, ascending)).await
+}
+
 pub async fn assets(tx: &TenantTx) -> Result<Vec<asset::Model>, DbErr> {
     tx.all::<asset::Entity>(|q| q).await
 }
@@ -152,6 +161,28 @@ pub async fn put_player_version(tx: &TenantTx, version: player_version::Model) -
     })
     .await?;
     tx.insert(player_version::ActiveModel::from(version)).await
+}
+
+/// The pseudonyms that have versions.
+pub async fn players(tx: &TenantTx, page: PageRequest<Vec<u8>>) -> Result<Vec<Vec<u8>>, DbErr> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        player: Vec<u8>,
+    }
+    use player_version::Column;
+    let rows = tx.rows::<player_version::Entity, Row>(|q| {
+        paged!(q.select_only().column(Column::Player).distinct(), Column::Player, page, ascending)
+    });
+    Ok(rows.await?.into_iter().map(|row| row.player).collect())
+}
+
+pub async fn player_versions_of(tx: &TenantTx, players: &[Player]) -> Result<Vec<player_version::Model>, DbErr> {
+    use player_version::Column;
+    let players = players.iter().map(|player| player.to_vec());
+    tx.all::<player_version::Entity>(|q| {
+        q.filter(Column::Player.is_in(players)).order_by_asc(Column::Player).order_by_asc(Column::ValidFrom)
+    })
+    .await
 }
 
 pub async fn player_versions(tx: &TenantTx) -> Result<Vec<player_version::Model>, DbErr> {

@@ -102,16 +102,44 @@ pub enum Verdict {
     /// The contract covers the transaction and cannot count it.
     Failed {
         contract: ContractId,
-        reason: &'static str,
+        reason: UnpricedReason,
         message: String,
     },
 }
 
-pub const NO_SETTLED_TIME: &str = "NO_SETTLED_TIME";
-pub const NO_ROUND: &str = "NO_ROUND";
-pub const CONDITION_FAILED: &str = "CONDITION_FAILED";
-/// An adjustment that does not say which base it moves.
-pub const NO_BASE: &str = "NO_BASE";
+/// Why a transaction is not counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnpricedReason {
+    /// No contract in force covers it.
+    NoContract,
+    /// The contract counts by settlement time, and it has none.
+    NoSettledTime,
+    /// The contract counts by the closing of rounds, and it has no round.
+    NoRound,
+    /// No row of the rate table takes it, or a condition failed on it.
+    ConditionFailed,
+    /// An adjustment that does not say which base it moves.
+    NoBase,
+}
+
+impl UnpricedReason {
+    pub const ALL: [Self; 5] =
+        [Self::NoContract, Self::NoSettledTime, Self::NoRound, Self::ConditionFailed, Self::NoBase];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoContract => "NO_CONTRACT",
+            Self::NoSettledTime => "NO_SETTLED_TIME",
+            Self::NoRound => "NO_ROUND",
+            Self::ConditionFailed => "CONDITION_FAILED",
+            Self::NoBase => "NO_BASE",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == text)
+    }
+}
 
 /// What one transaction adds to one contract.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -27,7 +27,7 @@ use crate::{catalogue, events, partners, settlements, sources};
 
 pub use book::{Book, PlayerVersion, ProductVersion};
 use contract::{ActiveVersion, Terms};
-pub use feed::{AccrualKind, Feed, Verdict};
+pub use feed::{AccrualKind, Feed, UnpricedReason, Verdict};
 pub use period::Period;
 pub use pricing::Pricer;
 pub use store::Model as Contract;
@@ -174,7 +174,7 @@ impl Scoped {
 
     pub async fn contracts(&self, page: PageRequest) -> Result<Page<Contract>> {
         self.require(Permission::Read)?;
-        Ok(Page::cut(store::page(&self.read().await?, page).await?, page))
+        Ok(Page::cut(store::page(&self.read().await?, page).await?, &page))
     }
 
     pub async fn contract(&self, id: ContractId) -> Result<Option<Contract>> {

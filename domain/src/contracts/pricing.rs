@@ -18,7 +18,7 @@ use zen_expression::{Scope as Locals, Variable};
 use super::book::{Book, Contract, Name, PlayerState, Version};
 use super::condition::{ATTRIBUTES, Needs, Var};
 use super::contract::{Attribution, Scope, Weekday};
-use super::feed::{AccrualKind, CONDITION_FAILED, Feed, NO_BASE, NO_ROUND, NO_SETTLED_TIME, Verdict};
+use super::feed::{AccrualKind, Feed, UnpricedReason, Verdict};
 use super::period::Period;
 use crate::time::{MICROS_PER_HOUR, MICROS_PER_SECOND, Timestamp};
 use crate::transactions::transaction::{Fact, Kind};
@@ -57,7 +57,7 @@ enum Attributed {
     /// Not before its round closes.
     Later,
     /// Never: it lacks what the version counts by.
-    Never(&'static str, &'static str),
+    Never(UnpricedReason, &'static str),
 }
 
 impl<'a> Pricer<'a> {
@@ -122,11 +122,11 @@ impl<'a> Pricer<'a> {
         };
         let class = match self.outcome(version, fact, at) {
             Outcome::NotCovered => return None,
-            Outcome::Failed(message) => return failed(CONDITION_FAILED, &message),
+            Outcome::Failed(message) => return failed(UnpricedReason::ConditionFailed, &message),
             Outcome::Class(class) => class,
         };
         let Some(kind) = AccrualKind::of(fact.kind, fact.affects) else {
-            return failed(NO_BASE, "the adjustment does not say which base it moves");
+            return failed(UnpricedReason::NoBase, "the adjustment does not say which base it moves");
         };
         Some(Verdict::Feeds(Feed {
             contract: contract.id,
@@ -210,11 +210,14 @@ fn attributed(version: &Version, fact: &Fact, closed_at: Option<Timestamp>) -> A
     match version.active.terms.attribution {
         Attribution::Occurred => Attributed::At(fact.occurred_at),
         Attribution::Settled => fact.settled_at.map_or(
-            Attributed::Never(NO_SETTLED_TIME, "the contract counts by settlement time, and the transaction has none"),
+            Attributed::Never(
+                UnpricedReason::NoSettledTime,
+                "the contract counts by settlement time, and the transaction has none",
+            ),
             Attributed::At,
         ),
         Attribution::RoundClosed if fact.round.is_none() => Attributed::Never(
-            NO_ROUND,
+            UnpricedReason::NoRound,
             "the contract counts by the closing of rounds, and the transaction has no round",
         ),
         Attribution::RoundClosed => closed_at.map_or(Attributed::Later, Attributed::At),

@@ -36,6 +36,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sea_orm::{
@@ -111,6 +113,8 @@ fn sqlite_path(url: &str) -> Result<PathBuf, OpenError> {
 pub struct Db {
     writer: DatabaseConnection,
     readers: DatabaseConnection,
+    /// How many statements ran.
+    statements: Arc<AtomicU64>,
     _lock: DbLock,
 }
 
@@ -143,9 +147,18 @@ impl Db {
         // A reader that may not write fails to optimise, and its `close` comes back before it has closed: then it may
         // be the last to do so, and the log stays beside the file.
         let reading = options.clone().read_only(true).optimize_on_close(false, None);
+        let statements = Arc::new(AtomicU64::new(0));
+        let counting = |mut connection: DatabaseConnection| {
+            let statements = statements.clone();
+            connection.set_metric_callback(move |_| {
+                statements.fetch_add(1, Ordering::Relaxed);
+            });
+            connection
+        };
         let db = Self {
-            writer: SqlxSqliteConnector::from_sqlx_sqlite_pool(pool(1, options)),
-            readers: SqlxSqliteConnector::from_sqlx_sqlite_pool(pool(READERS, reading)),
+            writer: counting(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool(1, options))),
+            readers: counting(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool(READERS, reading))),
+            statements: statements.clone(),
             _lock: lock,
         };
         db.writer.execute_unprepared("SELECT 1").await?;
@@ -174,6 +187,11 @@ impl Db {
             ..TransactionOptions::default()
         };
         self.writer.begin_with_options(options).await
+    }
+
+    /// How many statements have run since it was opened; `BEGIN` and `COMMIT` are not among them.
+    pub(crate) fn statements(&self) -> u64 {
+        self.statements.load(Ordering::Relaxed)
     }
 
     /// Whether the database answers.

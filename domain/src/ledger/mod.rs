@@ -6,7 +6,7 @@
 pub mod posting;
 mod store;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::caller::{Permission, Scoped};
 use crate::clock::Clock;
@@ -14,6 +14,7 @@ use crate::db::TenantTx;
 use crate::error::{Code, Fault, Problem, Result};
 use crate::ids::{AccountId, EntryId, PartnerId, SettlementId};
 use crate::money::{Minor, MoneyError};
+use crate::page::{Page, PageRequest};
 
 use posting::{AccountCode, Closing, Leg, Reason};
 
@@ -29,10 +30,10 @@ pub(crate) struct Book<'a> {
 }
 
 impl Scoped {
-    /// Every account with its balance, by code, partner and currency.
-    pub async fn accounts(&self) -> Result<Vec<Account>> {
+    /// Accounts with their balances, the latest opened first.
+    pub async fn accounts(&self, page: PageRequest) -> Result<Page<Account>> {
         self.require(Permission::Read)?;
-        Ok(store::accounts(&self.read().await?).await?)
+        Ok(Page::cut(store::accounts_page(&self.read().await?, page).await?, &page))
     }
 
     pub async fn accounts_by_ids(&self, ids: &[AccountId]) -> Result<Vec<Account>> {
@@ -49,20 +50,25 @@ impl Scoped {
         Ok(Some((entry, legs)))
     }
 
-    /// What was posted for settlements, oldest first, each entry with its legs.
-    pub async fn entries(&self, settlements: &[SettlementId]) -> Result<Vec<(Entry, Vec<EntryLeg>)>> {
+    /// What was posted for each of some settlements, latest first, each entry with its legs: the same page of each.
+    pub async fn entries(
+        &self,
+        settlements: &[SettlementId],
+        page: PageRequest,
+    ) -> Result<HashMap<SettlementId, Page<(Entry, Vec<EntryLeg>)>>> {
         self.require(Permission::Read)?;
         let tx = self.read().await?;
-        let entries = store::entries_of(&tx, settlements).await?;
+        let entries = store::entries_of(&tx, settlements, page).await?;
         let mut legs: BTreeMap<EntryId, Vec<EntryLeg>> = BTreeMap::new();
         for leg in store::legs_of(&tx, entries.iter().map(|entry| entry.id)).await? {
             legs.entry(leg.entry_id).or_default().push(leg);
         }
-        Ok(entries
-            .into_iter()
-            .map(|entry| (legs.remove(&entry.id).unwrap_or_default(), entry))
-            .map(|(l, e)| (e, l))
-            .collect())
+        let mut by_settlement: HashMap<SettlementId, Vec<(Entry, Vec<EntryLeg>)>> = HashMap::new();
+        for entry in entries {
+            let legs = legs.remove(&entry.id).unwrap_or_default();
+            by_settlement.entry(entry.settlement_id).or_default().push((entry, legs));
+        }
+        Ok(by_settlement.into_iter().map(|(id, entries)| (id, Page::cut(entries, &page))).collect())
     }
 }
 

@@ -1,12 +1,14 @@
 //! The tables `ledger_accounts`, `ledger_books`, `ledger_entries` and `ledger_legs`.
 
 use sea_orm::entity::prelude::*;
-use sea_orm::{DbErr, ExprTrait, QueryFilter, QueryOrder, Set};
+use sea_orm::{DbErr, ExprTrait, FromQueryResult, QueryFilter, QueryOrder, Set, Value};
 
 use crate::clock::Clock;
 use crate::db::{Reach, TenantTx, tenant_owned};
 use crate::ids::{AccountId, EntryId, PartnerId, SettlementId, TenantId};
 use crate::money::Minor;
+use crate::page::PageRequest;
+use crate::paged;
 use crate::time::Timestamp;
 
 use super::posting::AccountCode;
@@ -96,6 +98,10 @@ pub async fn accounts(tx: &TenantTx) -> Result<Vec<account::Model>, DbErr> {
     .await
 }
 
+pub async fn accounts_page(tx: &TenantTx, page: PageRequest) -> Result<Vec<account::Model>, DbErr> {
+    tx.all::<account::Entity>(|q| paged!(q, account::Column::Id, page)).await
+}
+
 pub async fn accounts_by_ids(tx: &TenantTx, ids: &[AccountId]) -> Result<Vec<account::Model>, DbErr> {
     tx.all::<account::Entity>(|q| q.filter(account::Column::Id.is_in(ids.iter().copied()))).await
 }
@@ -180,12 +186,35 @@ pub async fn insert_leg(
     tx.insert(leg::ActiveModel::from(model)).await
 }
 
-pub async fn entries_of(tx: &TenantTx, settlements: &[SettlementId]) -> Result<Vec<entry::Model>, DbErr> {
-    use entry::Column;
-    tx.all::<entry::Entity>(|q| {
-        q.filter(Column::SettlementId.is_in(settlements.iter().copied())).order_by_asc(Column::Id)
-    })
-    .await
+/// One page, and one row more, of the entries of each settlement, latest first.
+///
+/// The first statement says which; it reads no more of a settlement than its page, however much was posted for it. The
+/// second one is held to what the caller may see.
+pub async fn entries_of(
+    tx: &TenantTx,
+    settlements: &[SettlementId],
+    page: PageRequest,
+) -> Result<Vec<entry::Model>, DbErr> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        id: EntryId,
+    }
+    if settlements.is_empty() {
+        return Ok(Vec::new());
+    }
+    let wanted = vec!["?"; settlements.len()].join(", ");
+    let sql = format!(
+        "WITH wanted AS (SELECT tenant_id, id FROM settlements WHERE tenant_id = ? AND id IN ({wanted})) \
+         SELECT entry.id FROM wanted JOIN ledger_entries AS entry \
+         ON entry.tenant_id = wanted.tenant_id AND entry.id IN \
+         (SELECT id FROM ledger_entries WHERE tenant_id = wanted.tenant_id AND settlement_id = wanted.id \
+         AND id < ? ORDER BY id DESC LIMIT ?)"
+    );
+    let mut parameters: Vec<Value> = settlements.iter().map(|id| (*id).into()).collect();
+    parameters.push(page.after.unwrap_or(Uuid::max()).into());
+    parameters.push(i64::try_from(page.first + 1).unwrap_or(i64::MAX).into());
+    let ids: Vec<EntryId> = tx.bulk_query::<Row>(&sql, parameters).await?.into_iter().map(|row| row.id).collect();
+    tx.all::<entry::Entity>(|q| q.filter(entry::Column::Id.is_in(ids)).order_by_desc(entry::Column::Id)).await
 }
 
 pub async fn entry_by_id(tx: &TenantTx, id: EntryId) -> Result<Option<entry::Model>, DbErr> {

@@ -56,7 +56,7 @@ impl Scoped {
 
     pub async fn partners(&self, page: PageRequest) -> Result<Page<Partner>> {
         self.require(Permission::Read)?;
-        Ok(Page::cut(store::page(&self.read().await?, page).await?, page))
+        Ok(Page::cut(store::page(&self.read().await?, page).await?, &page))
     }
 
     pub async fn partners_by_ids(&self, ids: &[PartnerId]) -> Result<Vec<Partner>> {

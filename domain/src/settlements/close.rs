@@ -1,15 +1,17 @@
 //! Closing: what was computed becomes what is owed, once and for good.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::caller::{Permission, Scoped};
 use crate::contracts::Period;
 use crate::contracts::contract::ActiveVersion;
 use crate::db::TenantTx;
 use crate::error::{Code, Error, Fault, Problem, Result};
-use crate::ids::{SettlementId, SourceId};
+use crate::ids::{ContractId, SettlementId, SourceId};
+use crate::imports::ImportRun;
 use crate::ledger::{self, posting::Closing};
-use crate::time::MICROS_PER_DAY;
+use crate::sources::Deliveries;
+use crate::time::{MICROS_PER_DAY, Timestamp};
 use crate::{contracts, events, imports, sources, transactions};
 
 use super::accrue::{Opening, open_in};
@@ -30,7 +32,9 @@ impl Scoped {
                 return Ok(settlement);
             }
             let versions = contracts::active_versions_of_in(&tx, &[settlement.contract_id]).await?;
-            refuse_if_blocked(blockers_in(&writer, &tx, &settlement, &versions).await?)?;
+            let this = std::slice::from_ref(&settlement);
+            let mut blockers = blockers_in(&writer, &tx, this, &versions).await?;
+            refuse_if_blocked(blockers.remove(&id).unwrap_or_default())?;
             let mut statements = statements_in(&tx, std::slice::from_ref(&settlement)).await?;
             let statement = statements.remove(&id).ok_or_else(|| Fault::Internal(format!("{id} has no statement")))?;
             let closed = close_in(&writer, &tx, settlement, &statement, &versions).await?;
@@ -45,14 +49,18 @@ impl Scoped {
 
     /// Why a settlement cannot close yet; a closed one has no reasons.
     pub async fn blockers(&self, id: SettlementId) -> Result<Vec<Blocker>> {
+        self.blockers_of(&[id]).await?.remove(&id).ok_or(Error::NotFound("settlement"))
+    }
+
+    /// Why some settlements cannot close yet.
+    pub async fn blockers_of(&self, ids: &[SettlementId]) -> Result<HashMap<SettlementId, Vec<Blocker>>> {
         self.require(Permission::Read)?;
         let tx = self.read().await?;
-        let settlement = store::by_id(&tx, id).await?.ok_or(Error::NotFound("settlement"))?;
-        if settlement.state == State::Closed.as_str() {
-            return Ok(Vec::new());
-        }
-        let versions = contracts::active_versions_of_in(&tx, &[settlement.contract_id]).await?;
-        blockers_in(self, &tx, &settlement, &versions).await
+        let settlements = store::by_ids(&tx, ids).await?;
+        let contracts: BTreeSet<ContractId> = settlements.iter().map(|row| row.contract_id).collect();
+        let contracts: Vec<ContractId> = contracts.into_iter().collect();
+        let versions = contracts::active_versions_of_in(&tx, &contracts).await?;
+        blockers_in(self, &tx, &settlements, &versions).await
     }
 }
 
@@ -122,60 +130,100 @@ async fn open_next_in(scoped: &Scoped, tx: &TenantTx, closed: &Settlement, versi
     Ok(())
 }
 
-pub(super) async fn blockers_in(
+/// Why each of these settlements cannot close yet, in a number of queries that does not grow with them. `versions`: the
+/// active ones of their contracts.
+async fn blockers_in(
     scoped: &Scoped,
     tx: &TenantTx,
-    settlement: &Settlement,
+    settlements: &[Settlement],
     versions: &[ActiveVersion],
-) -> Result<Vec<Blocker>> {
-    let period = Period { start: settlement.period_start, end: settlement.period_end };
-    let earlier_open = store::of_contracts(tx, &[settlement.contract_id])
-        .await?
-        .into_iter()
-        .filter(|row| row.currency == settlement.currency && row.state == State::Open.as_str())
-        .filter(|row| row.period_start < settlement.period_start)
-        .map(|row| Period { start: row.period_start, end: row.period_end })
-        .min();
-    let names = sources::names_in(tx).await?;
-    let in_scope = sources_in_scope(versions, names.keys().copied());
-    let named = |id: SourceId| NamedSource { id, name: names.get(&id).cloned().unwrap_or_default() };
-    let quarantined = transactions::quarantine::open_counts_in(tx).await?;
-    let mut quarantined: Vec<(NamedSource, u64)> = quarantined
-        .into_iter()
-        .filter(|(source, _)| in_scope.contains(source))
-        .map(|(source, count)| (named(source), u64::try_from(count).unwrap_or_default()))
-        .collect();
-    quarantined.sort_by(|a, b| a.0.name.cmp(&b.0.name));
-    let mut ids: Vec<SourceId> = in_scope.iter().copied().collect();
-    ids.sort_unstable();
-    // While the period runs, a day is missed only once it is over.
+) -> Result<HashMap<SettlementId, Vec<Blocker>>> {
     let now = scoped.clock().now();
-    let until = if now < period.end { period.end.min(now.plus(1 - MICROS_PER_DAY)) } else { period.end };
-    let missing = match ids.is_empty() {
-        true => Vec::new(),
-        false => sources::missing_days_in(tx, &ids, period.start, until).await?,
-    };
-    let running = imports::running_in(tx).await?;
-    let situation = Situation {
-        now,
-        period,
-        earlier_open,
-        quarantined,
-        missing: missing.into_iter().map(|missing| (named(missing.source), missing.days)).collect(),
-        running: running
-            .into_iter()
-            .filter(|run| in_scope.contains(&run.source_id))
-            .map(|run| (named(run.source_id), run.id))
-            .collect(),
-        unpriced: transactions::unpriced_count_in(tx, settlement.contract_id, period.end).await?,
-    };
-    Ok(blockers(situation))
+    let is_open = |row: &&Settlement| row.state == State::Open.as_str();
+    let open: Vec<&Settlement> = settlements.iter().filter(is_open).collect();
+    let known = Known::read(tx, &open, versions, now).await?;
+    let none = settlements.iter().map(|settlement| (settlement.id, Vec::new()));
+    let some = open.iter().map(|settlement| (settlement.id, blockers(known.situation(settlement, versions, now))));
+    Ok(none.chain(some).collect())
 }
 
-/// The sources whose records a contract counts under any of its versions; an empty scope counts all.
-fn sources_in_scope(versions: &[ActiveVersion], all: impl Iterator<Item = SourceId>) -> HashSet<SourceId> {
-    if versions.iter().any(|version| version.terms.scope.sources.is_empty()) {
+/// What is to be known about the blockers of some settlements.
+struct Known {
+    /// Open settlements of the same contracts.
+    open: Vec<Settlement>,
+    names: HashMap<SourceId, String>,
+    quarantined: HashMap<SourceId, i64>,
+    deliveries: Deliveries,
+    running: Vec<ImportRun>,
+    unpriced: HashMap<(ContractId, Timestamp), u64>,
+}
+
+impl Known {
+    async fn read(
+        tx: &TenantTx,
+        settlements: &[&Settlement],
+        versions: &[ActiveVersion],
+        now: Timestamp,
+    ) -> Result<Self> {
+        let contracts: BTreeSet<ContractId> = settlements.iter().map(|row| row.contract_id).collect();
+        let contracts: Vec<ContractId> = contracts.into_iter().collect();
+        let mut open = store::of_contracts(tx, &contracts).await?;
+        open.retain(|row| row.state == State::Open.as_str());
+        let names = sources::names_in(tx).await?;
+        let in_scope = sources_in_scope(versions.iter(), names.keys().copied());
+        let in_scope: Vec<SourceId> = in_scope.into_iter().collect();
+        let ends: BTreeSet<_> = settlements.iter().map(|row| (row.contract_id, row.period_end)).collect();
+        let ends: Vec<_> = ends.into_iter().collect();
+        let start = settlements.iter().map(|row| row.period_start).min().unwrap_or(now);
+        let end = settlements.iter().map(|row| row.period_end).max().unwrap_or(now);
+        Ok(Self {
+            open,
+            deliveries: sources::deliveries_in(tx, &in_scope, start, end).await?,
+            names,
+            quarantined: transactions::quarantine::open_counts_in(tx).await?,
+            running: imports::running_in(tx).await?,
+            unpriced: transactions::unpriced_counts_in(tx, &ends).await?,
+        })
+    }
+
+    fn situation(&self, settlement: &Settlement, versions: &[ActiveVersion], now: Timestamp) -> Situation {
+        let period = Period { start: settlement.period_start, end: settlement.period_end };
+        let earlier = self.open.iter().filter(|row| {
+            row.contract_id == settlement.contract_id
+                && row.currency == settlement.currency
+                && row.period_start < settlement.period_start
+        });
+        let versions = versions.iter().filter(|version| version.contract == settlement.contract_id);
+        let in_scope = sources_in_scope(versions, self.names.keys().copied());
+        let named = |id: SourceId| NamedSource { id, name: self.names.get(&id).cloned().unwrap_or_default() };
+        let quarantined = self.quarantined.iter().filter(|(source, _)| in_scope.contains(source));
+        let mut quarantined: Vec<(NamedSource, u64)> =
+            quarantined.map(|(source, count)| (named(*source), u64::try_from(*count).unwrap_or_default())).collect();
+        quarantined.sort_by(|a, b| a.0.name.cmp(&b.0.name));
+        // While the period runs, a day is missed only once it is over.
+        let until = if now < period.end { period.end.min(now.plus(1 - MICROS_PER_DAY)) } else { period.end };
+        let missing = self.deliveries.missing(&in_scope, period.start, until).into_iter();
+        let running = self.running.iter().filter(|run| in_scope.contains(&run.source_id));
+        let unpriced = self.unpriced.get(&(settlement.contract_id, settlement.period_end));
+        Situation {
+            now,
+            period,
+            earlier_open: earlier.map(|row| Period { start: row.period_start, end: row.period_end }).min(),
+            quarantined,
+            missing: missing.map(|missing| (named(missing.source), missing.days)).collect(),
+            running: running.map(|run| (named(run.source_id), run.id)).collect(),
+            unpriced: unpriced.copied().unwrap_or_default(),
+        }
+    }
+}
+
+/// The sources whose records are counted under any of these versions; an empty scope counts all.
+fn sources_in_scope<'v>(
+    versions: impl Iterator<Item = &'v ActiveVersion> + Clone,
+    all: impl Iterator<Item = SourceId>,
+) -> HashSet<SourceId> {
+    if versions.clone().any(|version| version.terms.scope.sources.is_empty()) {
         return all.collect();
     }
-    versions.iter().flat_map(|version| version.terms.scope.sources.iter().copied()).collect()
+    versions.flat_map(|version| version.terms.scope.sources.iter().copied()).collect()
 }

@@ -6,7 +6,7 @@ use crate::contracts;
 use crate::contracts::contract::ActiveVersion;
 use crate::contracts::{AccrualKind, Period};
 use crate::db::TenantTx;
-use crate::error::{Error, Fault, Result};
+use crate::error::{Fault, Result};
 use crate::ids::{ContractId, SettlementId};
 use crate::money::{Asset, Minor, Rate, Units};
 
@@ -48,15 +48,12 @@ async fn frozen_in(tx: &TenantTx, settlements: &[Settlement]) -> Result<HashMap<
     let closed: Vec<&Settlement> = settlements.iter().filter(|row| row.state == State::Closed.as_str()).collect();
     let ids: Vec<SettlementId> = closed.iter().map(|row| row.id).collect();
     let mut lines = lines_by_settlement(store::lines(tx, &ids).await?)?;
-    let mut assets: BTreeMap<&str, Asset> = BTreeMap::new();
+    let assets = assets_in(tx, closed.iter().copied()).await?;
     let mut statements = HashMap::new();
     for row in closed {
-        if !assets.contains_key(row.currency.as_str()) {
-            assets.insert(&row.currency, asset_in(tx, &row.currency).await?);
-        }
         let lines = lines.remove(&row.id).unwrap_or_default();
         let statement = Statement {
-            asset: assets[row.currency.as_str()].clone(),
+            asset: asset_of(&assets, &row.currency)?,
             total: row.total.unwrap_or_default(),
             earned: earned(&lines)?,
             lines,
@@ -94,10 +91,11 @@ async fn chains_in(tx: &TenantTx, contracts: &[ContractId]) -> Result<Vec<(Settl
     for version in contracts::active_versions_of_in(tx, contracts).await? {
         versions.entry(version.contract).or_default().push(version);
     }
+    let assets = assets_in(tx, chains.iter().flatten()).await?;
     let mut statements = Vec::new();
     for rows in chains {
         let Some(first) = rows.first() else { continue };
-        let asset = asset_in(tx, &first.currency).await?;
+        let asset = asset_of(&assets, &first.currency)?;
         let versions = versions.get(&first.contract_id).map(Vec::as_slice).unwrap_or_default();
         let posted: Vec<Line> = rows.iter().filter_map(|row| posted.get(&row.id)).flatten().cloned().collect();
         let mut accounts = Vec::with_capacity(rows.len());
@@ -217,9 +215,14 @@ pub(super) fn rows_of(tx: &TenantTx, settlement: SettlementId, lines: &[Line]) -
     (1..).zip(lines).map(row).collect()
 }
 
-async fn asset_in(tx: &TenantTx, code: &str) -> Result<Asset> {
-    let asset = crate::catalogue::asset_in(tx, code).await?;
-    asset.ok_or_else(|| Error::from(Fault::Corrupt(format!("a settlement in the unknown currency '{code}'"))))
+async fn assets_in(tx: &TenantTx, settlements: impl Iterator<Item = &Settlement>) -> Result<HashMap<String, Asset>> {
+    let codes: BTreeSet<&str> = settlements.map(|row| row.currency.as_str()).collect();
+    crate::catalogue::assets_by_codes_in(tx, codes.iter().copied()).await
+}
+
+fn asset_of(assets: &HashMap<String, Asset>, code: &str) -> Result<Asset, Fault> {
+    let asset = assets.get(code).cloned();
+    asset.ok_or_else(|| Fault::Corrupt(format!("a settlement in the unknown currency '{code}'")))
 }
 
 /// Everything that is carried of bases, as one amount.

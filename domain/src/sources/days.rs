@@ -1,6 +1,6 @@
 //! The days of a source: what came, what is missing, what staff signed off.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use chrono::{Datelike, Days, NaiveDate};
 use chrono_tz::Tz;
@@ -12,6 +12,7 @@ use crate::ids::SourceId;
 use crate::partners::text;
 use crate::time::{FIRST_YEAR, LAST_YEAR, Timestamp};
 
+use super::Source;
 use super::calendar::{Calendar, DayNumber, date_of, day_number, missing_days};
 use super::store::{self, SignOff};
 
@@ -50,9 +51,19 @@ pub struct MissingDays {
 impl Scoped {
     /// What is known of a source's days, both ends included, in order.
     pub async fn source_days(&self, source: SourceId, from: NaiveDate, until: NaiveDate) -> Result<Vec<DayStatus>> {
+        self.days_of_sources(&[source], from, until).await?.remove(&source).ok_or(Error::NotFound("source"))
+    }
+
+    /// What is known of the days of some sources, both ends included, in order.
+    pub async fn days_of_sources(
+        &self,
+        sources: &[SourceId],
+        from: NaiveDate,
+        until: NaiveDate,
+    ) -> Result<HashMap<SourceId, Vec<DayStatus>>> {
         self.require(Permission::Read)?;
         check_range(from, until)?;
-        statuses_in(&self.read().await?, source, from, until).await
+        statuses_in(&self.read().await?, sources, from, until).await
     }
 
     /// Says that nothing is to come for the days of a range, both ends included, on which the source should have
@@ -87,9 +98,9 @@ impl Scoped {
                 .collect();
             let sign_off = SignOff { by: writer.caller().member(), at: now, note };
             store::sign_off(&tx, source, &due, &sign_off).await?;
-            let statuses = statuses_in(&tx, source, from, until).await?;
+            let mut statuses = statuses_in(&tx, &[source], from, until).await?;
             tx.commit().await?;
-            Ok(statuses)
+            Ok(statuses.remove(&source).unwrap_or_default())
         })
         .await
     }
@@ -107,14 +118,23 @@ fn check_range(from: NaiveDate, until: NaiveDate) -> Result<(), Problem> {
     Err(Problem::new(Code::BadInput, "until", message))
 }
 
-async fn statuses_in(tx: &TenantTx, source: SourceId, from: NaiveDate, until: NaiveDate) -> Result<Vec<DayStatus>> {
-    let found = store::by_id(tx, source).await?.ok_or(Error::NotFound("source"))?;
-    let calendar = found.calendar()?;
-    let rows = store::days(tx, source, day_number(from), day_number(until)).await?;
-    let mut known: HashMap<NaiveDate, store::day::Model> =
-        rows.into_iter().map(|row| (date_of(row.day), row)).collect();
-    let days = from.iter_days().take_while(|day| *day <= until);
-    Ok(days.map(|day| status(day, known.remove(&day), calendar.as_ref())).collect())
+async fn statuses_in(
+    tx: &TenantTx,
+    sources: &[SourceId],
+    from: NaiveDate,
+    until: NaiveDate,
+) -> Result<HashMap<SourceId, Vec<DayStatus>>> {
+    let rows = store::days(tx, sources, day_number(from), day_number(until)).await?;
+    let mut known: HashMap<(SourceId, NaiveDate), store::day::Model> =
+        rows.into_iter().map(|row| ((row.source_id, date_of(row.day)), row)).collect();
+    let mut statuses = HashMap::new();
+    for source in store::by_ids(tx, sources).await? {
+        let calendar = source.calendar()?;
+        let days = from.iter_days().take_while(|day| *day <= until);
+        let days = days.map(|day| status(day, known.remove(&(source.id, day)), calendar.as_ref()));
+        statuses.insert(source.id, days.collect());
+    }
+    Ok(statuses)
 }
 
 fn status(day: NaiveDate, row: Option<store::day::Model>, calendar: Option<&Calendar>) -> DayStatus {
@@ -151,27 +171,49 @@ pub(crate) async fn count_days_in(tx: &TenantTx, days: impl Iterator<Item = (Sou
     Ok(store::count_days(tx, counts).await?)
 }
 
-/// The days that begin in `start..end` on which sources should have delivered and did not. `only`: these sources; all
-/// if it is empty, as in a contract's scope. Sources of which none is missing are left out.
-pub(crate) async fn missing_days_in(
+/// What sources have promised, and what is known of the days of a time.
+pub(crate) struct Deliveries(Vec<(Source, Calendar, BTreeSet<DayNumber>)>);
+
+/// The sources among these that have promised days, with what is known of the days in `start..end`.
+pub(crate) async fn deliveries_in(
     tx: &TenantTx,
-    only: &[SourceId],
+    sources: &[SourceId],
     start: Timestamp,
     end: Timestamp,
-) -> Result<Vec<MissingDays>> {
-    let mut all = Vec::new();
+) -> Result<Deliveries> {
+    let mut promised = Vec::new();
     for source in store::with_calendar(tx).await? {
-        let Some(calendar) = source.calendar()?.filter(|_| only.is_empty() || only.contains(&source.id)) else {
-            continue;
-        };
-        let (first, last) = calendar.span(start, end);
-        let rows = store::days(tx, source.id, day_number(first), day_number(last + Days::new(1))).await?;
-        let complete = rows.into_iter().filter(|row| row.transactions > 0 || row.signed_off_at.is_some());
-        let known: BTreeSet<DayNumber> = complete.map(|row| row.day).collect();
-        let days = missing_days(&calendar, &known, start, end);
-        if !days.is_empty() {
-            all.push(MissingDays { source: source.id, name: source.name, days });
+        if let Some(calendar) = source.calendar()?.filter(|_| sources.contains(&source.id)) {
+            promised.push((source, calendar, BTreeSet::new()));
         }
     }
-    Ok(all)
+    // Each source counts days in a zone of its own; the widest span has them all.
+    let spans = promised.iter().map(|(_, calendar, _)| calendar.span(start, end));
+    let (first, last) = spans.clone().map(|(first, _)| first).min().zip(spans.map(|(_, last)| last).max()).unzip();
+    let (Some(first), Some(last)) = (first, last) else { return Ok(Deliveries(promised)) };
+    let ids: Vec<SourceId> = promised.iter().map(|(source, ..)| source.id).collect();
+    let mut known: HashMap<SourceId, BTreeSet<DayNumber>> = HashMap::new();
+    for row in store::days(tx, &ids, day_number(first), day_number(last + Days::new(1))).await? {
+        if row.transactions > 0 || row.signed_off_at.is_some() {
+            known.entry(row.source_id).or_default().insert(row.day);
+        }
+    }
+    for (source, _, days) in &mut promised {
+        *days = known.remove(&source.id).unwrap_or_default();
+    }
+    Ok(Deliveries(promised))
+}
+
+impl Deliveries {
+    /// The days that begin in `start..end` on which these sources should have delivered and did not. Sources of which
+    /// none is missing are left out.
+    pub(crate) fn missing(&self, sources: &HashSet<SourceId>, start: Timestamp, end: Timestamp) -> Vec<MissingDays> {
+        let of_these = self.0.iter().filter(|(source, ..)| sources.contains(&source.id));
+        let missing = of_these.map(|(source, calendar, known)| MissingDays {
+            source: source.id,
+            name: source.name.clone(),
+            days: missing_days(calendar, known, start, end),
+        });
+        missing.filter(|missing| !missing.days.is_empty()).collect()
+    }
 }

@@ -32,8 +32,8 @@ use crate::time::Timestamp;
 use calendar::Calendar;
 use mapping::{CompiledMapping, Mapping};
 
-pub use days::{DayState, DayStatus, MissingDays};
-pub(crate) use days::{count_days_in, missing_days_in, zones_in};
+pub use days::{DayState, DayStatus, MAX_DAYS, MissingDays};
+pub(crate) use days::{Deliveries, count_days_in, deliveries_in, zones_in};
 pub use drafting::Mapped;
 pub use dry_run::{DryRun, DryRunRecord, Trial};
 pub use store::SignOff;
@@ -147,7 +147,7 @@ impl Scoped {
 
     pub async fn sources(&self, page: PageRequest) -> Result<Page<Source>> {
         self.require(Permission::Read)?;
-        Ok(Page::cut(store::page(&self.read().await?, page).await?, page))
+        Ok(Page::cut(store::page(&self.read().await?, page).await?, &page))
     }
 
     pub async fn sources_by_ids(&self, ids: &[SourceId]) -> Result<Vec<Source>> {
@@ -174,6 +174,23 @@ impl Scoped {
         self.require(Permission::Read)?;
         let Some(row) = store::mapping(&self.read().await?, id, version).await? else { return Ok(None) };
         Ok(Some(SourceMapping { version: row.version, mapping: read_mapping(&row)?, created_at: row.created_at }))
+    }
+
+    /// Versions of sources' mappings as they were written.
+    pub async fn source_mappings(
+        &self,
+        versions: &[(SourceId, i64)],
+    ) -> Result<HashMap<(SourceId, i64), SourceMapping>> {
+        self.require(Permission::Read)?;
+        let rows = store::mappings(&self.read().await?, versions).await?.into_iter();
+        let read = rows.map(|row| {
+            let mapping = read_mapping(&row)?;
+            Ok((
+                (row.source_id, row.version),
+                SourceMapping { version: row.version, mapping, created_at: row.created_at },
+            ))
+        });
+        read.collect()
     }
 
     /// A version of a source's mapping, ready for use.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sea_orm::entity::prelude::*;
-use sea_orm::{DbErr, QueryOrder, Set, Value};
+use sea_orm::{Condition, DbErr, QueryOrder, Set, Value};
 
 use crate::db::TenantTx;
 use crate::db::bulk::Insert;
@@ -133,16 +133,28 @@ pub async fn mapping(tx: &TenantTx, source: SourceId, version: i64) -> Result<Op
     tx.one::<mapping::Entity>(|q| q.filter(of_source).filter(mapping::Column::Version.eq(version))).await
 }
 
-/// What is known of a source's days, both ends included, in order.
+pub async fn mappings(tx: &TenantTx, versions: &[(SourceId, i64)]) -> Result<Vec<mapping::Model>, DbErr> {
+    use mapping::Column;
+    let any = versions.iter().fold(Condition::any(), |any, (source, version)| {
+        any.add(Condition::all().add(Column::SourceId.eq(*source)).add(Column::Version.eq(*version)))
+    });
+    // A condition of no parts would be no condition.
+    if versions.is_empty() {
+        return Ok(Vec::new());
+    }
+    tx.all::<mapping::Entity>(|q| q.filter(any)).await
+}
+
+/// What is known of the days of some sources, both ends included, in order.
 pub async fn days(
     tx: &TenantTx,
-    source: SourceId,
+    sources: &[SourceId],
     from: DayNumber,
     until: DayNumber,
 ) -> Result<Vec<day::Model>, DbErr> {
-    let of_source = day::Column::SourceId.eq(source);
+    let of_sources = day::Column::SourceId.is_in(sources.iter().copied());
     let between = day::Column::Day.between(from, until);
-    tx.all::<day::Entity>(|q| q.filter(of_source).filter(between).order_by_asc(day::Column::Day)).await
+    tx.all::<day::Entity>(|q| q.filter(of_sources).filter(between).order_by_asc(day::Column::Day)).await
 }
 
 pub async fn has_counted_days(tx: &TenantTx, source: SourceId) -> Result<bool, DbErr> {

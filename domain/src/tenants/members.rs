@@ -50,6 +50,18 @@ impl Scoped {
         Ok(store::member_by_id(&tx, id).await?.ok_or(Error::NotFound("member"))?.try_into()?)
     }
 
+    /// Those of these members whom the caller may see: all for an administrator, itself for everybody.
+    pub async fn members_by_ids(&self, ids: &[MemberId]) -> Result<Vec<Member>> {
+        if self.caller().may(Permission::Administer) {
+            let rows = store::members_by_ids(&self.read().await?, ids).await?;
+            return Ok(rows.into_iter().map(Member::try_from).collect::<Result<_, _>>()?);
+        }
+        match self.caller().member().filter(|own| ids.contains(own)) {
+            Some(own) => Ok(vec![self.own_member(own).await?]),
+            None => Ok(Vec::new()),
+        }
+    }
+
     /// Adds a member who chooses a password with the token. With a partner it becomes that partner's user.
     pub async fn invite_member(
         &self,

@@ -203,13 +203,17 @@ pub(super) async fn member_by_id(tx: &TenantTx, id: MemberId) -> Result<Option<m
     tx.one::<member::Entity>(|members| members.filter(member::Column::Id.eq(id))).await
 }
 
+pub(super) async fn members_by_ids(tx: &TenantTx, ids: &[MemberId]) -> Result<Vec<member::Model>, DbErr> {
+    tx.all::<member::Entity>(|members| members.filter(member::Column::Id.is_in(ids.iter().copied()))).await
+}
+
 pub(super) async fn member_by_email(tx: &TenantTx, email: &str) -> Result<Option<member::Model>, DbErr> {
     tx.one::<member::Entity>(|members| members.filter(member::Column::Email.eq(email))).await
 }
 
 pub(super) async fn members(tx: &TenantTx, request: PageRequest) -> Result<Page<member::Model>, DbErr> {
     let rows = tx.all::<member::Entity>(|members| paged!(members, member::Column::Id, request)).await?;
-    Ok(Page::cut(rows, request))
+    Ok(Page::cut(rows, &request))
 }
 
 pub(super) async fn administrators(tx: &TenantTx) -> Result<Vec<member::Model>, DbErr> {
@@ -297,7 +301,7 @@ pub(super) async fn api_key(tx: &TenantTx, id: ApiKeyId) -> Result<Option<api_ke
 
 pub(super) async fn api_keys(tx: &TenantTx, request: PageRequest) -> Result<Page<ApiKey>, DbErr> {
     let rows = tx.all::<api_key::Entity>(|keys| paged!(keys, api_key::Column::Id, request)).await?;
-    Ok(Page::cut(rows, request).map(ApiKey::from))
+    Ok(Page::cut(rows, &request).map(ApiKey::from))
 }
 
 pub(super) async fn revoke_api_key(tx: &TenantTx, id: ApiKeyId, now: Timestamp) -> Result<(), DbErr> {

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use crate::contracts::UnpricedReason;
 use crate::error::Problem;
 use crate::ids::{BlockId, ConflictId, ContractId, ImportRunId, QuarantineId, SourceId, TransactionId};
 use crate::settlements::Deltas;
@@ -186,7 +187,7 @@ pub struct Unpriced {
     /// [`ContractId::NONE`] when no contract covers the fact.
     pub contract: ContractId,
     pub source: SourceId,
-    pub reason: &'static str,
+    pub reason: UnpricedReason,
     pub message: String,
 }
 

@@ -50,7 +50,7 @@ impl Scoped {
                 paged!(q, Column::Id, page)
             })
             .await?;
-        Ok(Page::cut(rows, page))
+        Ok(Page::cut(rows, &page))
     }
 
     pub async fn conflict(&self, id: ConflictId) -> Result<Option<Model>> {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::contracts::{Book, Pricer, Verdict};
+use crate::contracts::{Book, Pricer, UnpricedReason, Verdict};
 use crate::error::{Code, Problem};
 use crate::ids::{BlockId, ContractId, ImportRunId, QuarantineId, SourceId, TransactionId};
 use crate::time::Timestamp;
@@ -252,7 +252,7 @@ impl Deciding<'_> {
                 transaction,
                 ContractId::NONE,
                 fact.source,
-                "NO_CONTRACT",
+                UnpricedReason::NoContract,
                 "no contract in force covers it".into(),
             );
         }
@@ -283,7 +283,7 @@ impl Deciding<'_> {
         transaction: TransactionId,
         contract: ContractId,
         source: SourceId,
-        reason: &'static str,
+        reason: UnpricedReason,
         message: String,
     ) {
         self.out.unpriced.push(Unpriced { transaction, contract, source, reason, message });

@@ -10,6 +10,7 @@ mod decide;
 mod find;
 mod lanes;
 pub mod quarantine;
+mod raw;
 mod record;
 mod store;
 pub mod submission;
@@ -17,7 +18,7 @@ mod tables;
 mod tally;
 pub mod transaction;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use sea_orm::{ColumnTrait, QueryFilter, Select};
@@ -25,7 +26,7 @@ use sea_orm::{ColumnTrait, QueryFilter, Select};
 use crate::caller::{Permission, Scoped};
 use crate::db::TenantTx;
 use crate::error::{Code, Error, Fault, Problem, Result};
-use crate::ids::{ContractId, QuarantineId, SourceId, TransactionId};
+use crate::ids::{BlockId, ContractId, QuarantineId, SourceId, TransactionId};
 use crate::page::{Page, PageRequest};
 use crate::sources;
 use crate::time::Timestamp;
@@ -128,7 +129,7 @@ impl Scoped {
 
     pub async fn transactions(&self, filter: &TransactionFilter, page: PageRequest) -> Result<Page<Transaction>> {
         self.require(Permission::Read)?;
-        Ok(Page::cut(store::page(&self.read().await?, filter, page).await?, page))
+        Ok(Page::cut(store::page(&self.read().await?, filter, page).await?, &page))
     }
 
     /// Also for an API key, which may look at what it recorded.
@@ -146,18 +147,32 @@ impl Scoped {
 
     /// The bytes of the record that a transaction came from, out of its block, whose hash is checked.
     pub async fn raw_record(&self, transaction: &Transaction) -> Result<Vec<u8>> {
+        let mut found = self.raw_records(&[transaction.id]).await?;
+        Ok(found.remove(&transaction.id).ok_or(Error::NotFound("transaction"))??)
+    }
+
+    /// The bytes of the records that transactions came from. Each block is read and unpacked once, a few at a time
+    /// because they are long. One that is damaged takes only its own records with it.
+    pub async fn raw_records(&self, ids: &[TransactionId]) -> Result<HashMap<TransactionId, Result<Vec<u8>, Fault>>> {
         self.require(Permission::Read)?;
-        let block = store::block_by_id(&self.read().await?, transaction.block_id).await?;
-        let block = block.ok_or_else(|| Fault::Corrupt(format!("{} has lost its block", transaction.id)))?;
-        let corrupt = || Fault::Corrupt(format!("{} does not read back", block.id));
-        let capacity = usize::try_from(block.raw_length).map_err(|_| corrupt())?;
-        let raw = zstd::bulk::decompress(&block.body, capacity).map_err(|_| corrupt())?;
-        if crate::secrets::sha256(&raw) != block.sha256.as_slice() {
-            return Err(corrupt().into());
+        let tx = self.read().await?;
+        let mut places: BTreeMap<BlockId, Vec<raw::Place>> = BTreeMap::new();
+        let mut records = HashMap::new();
+        for row in store::by_ids(&tx, ids).await? {
+            // Until its block is found.
+            records.insert(row.id, Err(Fault::Corrupt(format!("{} has lost its block", row.id))));
+            let place = raw::Place { of: row.id, offset: row.block_offset, length: row.block_length };
+            places.entry(row.block_id).or_default().push(place);
         }
-        let start = usize::try_from(transaction.block_offset).map_err(|_| corrupt())?;
-        let length = usize::try_from(transaction.block_length).map_err(|_| corrupt())?;
-        Ok(raw.get(start..start + length).ok_or_else(corrupt)?.to_vec())
+        let blocks: Vec<BlockId> = places.keys().copied().collect();
+        for blocks in blocks.chunks(raw::AT_A_TIME) {
+            for block in store::blocks_by_ids(&tx, blocks).await? {
+                let places = places.remove(&block.id).unwrap_or_default();
+                let unpacked = tokio::task::spawn_blocking(move || raw::unpack(&block, &places)).await;
+                records.extend(unpacked.map_err(|error| Fault::Internal(error.to_string()))?);
+            }
+        }
+        Ok(records)
     }
 }
 
@@ -177,10 +192,13 @@ async fn submit_one(
     outcomes.into_iter().next().ok_or_else(|| Fault::Internal("a record has no outcome".into()).into())
 }
 
-/// Facts from before the end of a period that a contract covers and could not count: what comes later is no reason to
-/// keep the period open.
-pub(crate) async fn unpriced_count_in(tx: &TenantTx, contract: ContractId, before: Timestamp) -> Result<u64> {
-    Ok(store::unpriced_count(tx, contract, before).await?)
+/// Of each contract and end of a period, the facts from before it that the contract covers and could not count: what
+/// comes later is no reason to keep the period open.
+pub(crate) async fn unpriced_counts_in(
+    tx: &TenantTx,
+    periods: &[(ContractId, Timestamp)],
+) -> Result<HashMap<(ContractId, Timestamp), u64>> {
+    Ok(store::unpriced_counts(tx, periods).await?)
 }
 
 pub(crate) async fn any_in_currency(tx: &TenantTx, currency: &str) -> Result<bool> {

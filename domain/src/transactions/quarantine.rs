@@ -107,12 +107,20 @@ impl Scoped {
                 paged!(q, Column::Id, page)
             })
             .await?;
-        Ok(Page::cut(rows, page))
+        Ok(Page::cut(rows, &page))
     }
 
     pub async fn quarantined_record(&self, id: QuarantineId) -> Result<Option<Model>> {
         self.require(Permission::Read)?;
         Ok(by_id(&self.read().await?, id).await?)
+    }
+
+    /// Also for an API key, which may look at what it sent.
+    pub async fn quarantined_records_by_ids(&self, ids: &[QuarantineId]) -> Result<Vec<Model>> {
+        let tx = self.read().await?;
+        let mut rows = tx.all::<Entity>(|q| q.filter(Column::Id.is_in(ids.iter().copied()))).await?;
+        rows.retain(|row| self.caller().may(Permission::Read) || self.caller().may(Permission::Record(row.source_id)));
+        Ok(rows)
     }
 
     /// Tries a record again: as it is, or with a correction in its place (a record of the same format, or the JSON of
@@ -180,7 +188,7 @@ fn open(record: &Model) -> Result<(), Problem> {
     if record.state == State::Open.as_str() {
         return Ok(());
     }
-    Err(Problem::new(Code::WrongState, "id", format!("the record is {} already", record.state)))
+    Err(Problem::new(Code::WrongState, "quarantinedRecordId", format!("the record is {} already", record.state)))
 }
 
 fn resolved(by: Option<MemberId>, state: State, now: Timestamp) -> ActiveModel {

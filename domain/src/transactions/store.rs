@@ -227,17 +227,33 @@ pub async fn unpriced_of(
     Ok(by_id)
 }
 
-/// Facts from before an instant that a contract covers and could not count.
-pub async fn unpriced_count(tx: &TenantTx, contract: ContractId, before: Timestamp) -> Result<u64, DbErr> {
+/// Of each contract and instant, the facts from before it that the contract covers and could not count.
+pub async fn unpriced_counts(
+    tx: &TenantTx,
+    wanted: &[(ContractId, Timestamp)],
+) -> Result<HashMap<(ContractId, Timestamp), u64>, DbErr> {
     #[derive(FromQueryResult)]
     struct Count {
+        contract: ContractId,
+        before: Timestamp,
         facts: i64,
     }
-    let sql = "SELECT count(*) AS facts FROM unpriced JOIN transactions \
-               ON transactions.tenant_id = unpriced.tenant_id AND transactions.id = unpriced.transaction_id \
-               WHERE unpriced.tenant_id = ? AND unpriced.contract_id = ? AND transactions.occurred_at < ?";
-    let rows = tx.bulk_query::<Count>(sql, vec![contract.into(), before.into()]).await?;
-    Ok(rows.first().and_then(|row| u64::try_from(row.facts).ok()).unwrap_or_default())
+    if wanted.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let sql = format!(
+        "SELECT wanted.column1 AS contract, wanted.column2 AS before, \
+         (SELECT count(*) FROM unpriced JOIN transactions \
+         ON transactions.tenant_id = unpriced.tenant_id AND transactions.id = unpriced.transaction_id \
+         WHERE unpriced.tenant_id = ? AND unpriced.contract_id = wanted.column1 \
+         AND transactions.occurred_at < wanted.column2) AS facts \
+         FROM (VALUES {}) AS wanted",
+        vec!["(?, ?)"; wanted.len()].join(", ")
+    );
+    let parameters =
+        wanted.iter().flat_map(|(contract, before)| -> [Value; 2] { [(*contract).into(), (*before).into()] });
+    let rows = tx.bulk_query::<Count>(&sql, parameters.collect()).await?;
+    Ok(rows.into_iter().map(|row| ((row.contract, row.before), u64::try_from(row.facts).unwrap_or_default())).collect())
 }
 
 /// A fact as it reads back, and the hash that it was recorded with.
@@ -290,7 +306,13 @@ pub(super) async fn replace_waiting(
 
 fn unpriced_values(unpriced: &[Unpriced]) -> Vec<Value> {
     let rows = unpriced.iter().flat_map(|row| -> [Value; 5] {
-        [row.transaction.into(), row.contract.into(), row.source.into(), row.reason.into(), row.message.as_str().into()]
+        [
+            row.transaction.into(),
+            row.contract.into(),
+            row.source.into(),
+            row.reason.as_str().into(),
+            row.message.as_str().into(),
+        ]
     });
     rows.collect()
 }
@@ -306,6 +328,6 @@ pub async fn any_in_currency(tx: &TenantTx, currency: &str) -> Result<bool, DbEr
     Ok(tx.one::<Entity>(|q| q.filter(Column::Currency.eq(currency)).limit(1)).await?.is_some())
 }
 
-pub async fn block_by_id(tx: &TenantTx, id: BlockId) -> Result<Option<block::Model>, DbErr> {
-    tx.one::<block::Entity>(|q| q.filter(block::Column::Id.eq(id))).await
+pub async fn blocks_by_ids(tx: &TenantTx, ids: &[BlockId]) -> Result<Vec<block::Model>, DbErr> {
+    tx.all::<block::Entity>(|q| q.filter(block::Column::Id.is_in(ids.iter().copied()))).await
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::caller::Scoped;
-use crate::contracts::{Pricer, Verdict};
+use crate::contracts::{Pricer, UnpricedReason, Verdict};
 use crate::db::TenantTx;
 use crate::error::{Fault, Result};
 use crate::ids::{ContractId, TransactionId};
@@ -102,7 +102,11 @@ impl Tally {
         let unpriced =
             |contract, reason, message| Unpriced { transaction: id, contract, source: fact.source, reason, message };
         if verdicts.is_empty() && !undoes {
-            self.unpriced.push(unpriced(ContractId::NONE, "NO_CONTRACT", "no contract in force covers it".into()));
+            self.unpriced.push(unpriced(
+                ContractId::NONE,
+                UnpricedReason::NoContract,
+                "no contract in force covers it".into(),
+            ));
         }
         for verdict in verdicts.drain(..) {
             match verdict {
@@ -131,7 +135,7 @@ pub(crate) async fn replace_pending_in(tx: &TenantTx, tally: &Tally) -> Result<(
 /// What of a tally is not as it is stored: transactions that were altered, and lists that miss some or have too many.
 pub(crate) async fn check_in(tx: &TenantTx, tally: &Tally) -> Result<Vec<String>> {
     let altered = tally.altered.iter().map(|id| format!("{id} is not what was recorded: its hash is another"));
-    let unpriced = tally.unpriced.iter().map(|row| (row.transaction, row.contract, row.reason.to_owned()));
+    let unpriced = tally.unpriced.iter().map(|row| (row.transaction, row.contract, row.reason.as_str().to_owned()));
     let waiting = tally.waiting.iter().map(|((_, round, _), contract, id)| (*id, *contract, round.clone()));
     let (expected, listed) = (unpriced.chain(waiting).collect::<BTreeSet<_>>(), store::pending(tx).await?);
     let differ = expected.symmetric_difference(&listed).map(|(id, contract, what)| {

@@ -229,8 +229,8 @@ async fn two_tenants_of_equal_names_and_ids_know_nothing_of_each_other() {
     }
     acme.close_next(a).await;
     assert!(bolt.settlements(b).await.iter().all(|row| row.state == "OPEN"));
-    assert!(bolt.admin.accounts().await.unwrap().is_empty());
-    assert_eq!(acme.admin.accounts().await.unwrap().len(), 3);
+    assert!(bolt.admin.accounts(Default::default()).await.unwrap().items.is_empty());
+    assert_eq!(acme.admin.accounts(Default::default()).await.unwrap().items.len(), 3);
     acme.check_books().await;
     bolt.check_books().await;
 }

@@ -49,12 +49,14 @@ async fn every_changed_figure_is_found_and_named() {
     found(&world, &line("+ 1"), &line("- 1"), &[&id, "1000", "1001"]).await;
     let total = |by: &str| format!("UPDATE settlements SET total = total {by} WHERE id = {january}");
     found(&world, &total("- 1"), &total("+ 1"), &[&id, "999", "1000"]).await;
-    for account in world.admin.accounts().await.unwrap() {
+    for account in world.admin.accounts(Default::default()).await.unwrap().items {
         let balance =
             |by: &str| format!("UPDATE ledger_accounts SET balance = balance {by} WHERE id = {}", hex(account.id.0));
         found(&world, &balance("+ 1"), &balance("- 1"), &[&account.id.to_string()]).await;
     }
-    let entries = world.admin.entries(&[domain::ids::SettlementId::parse(&id).unwrap()]).await.unwrap();
+    let settlement = domain::ids::SettlementId::parse(&id).unwrap();
+    let mut entries = world.admin.entries(&[settlement], Default::default()).await.unwrap();
+    let entries = entries.remove(&settlement).expect("it was posted").items;
     assert_eq!(entries.len(), 2);
     for (entry, _) in &entries {
         let leg = |by: &str| {

@@ -351,7 +351,7 @@ async fn a_partners_user_sees_its_own_partners_books_and_no_others() {
     assert_eq!(conflicts.iter().map(|row| row.source_id).collect::<Vec<_>>(), own_source);
     let settlements = user.settlements(&Default::default(), page()).await.unwrap().items;
     assert_eq!(settlements.iter().map(|row| row.contract_id).collect::<Vec<_>>(), [mine, mine]);
-    let accounts = user.accounts().await.unwrap();
+    let accounts = user.accounts(page()).await.unwrap().items;
     assert!(!accounts.is_empty() && accounts.iter().all(|row| row.partner_id == world.partner), "{accounts:?}");
 
     // By id, what is another partner's is what is not there.
@@ -359,7 +359,7 @@ async fn a_partners_user_sees_its_own_partners_books_and_no_others() {
     let foreign: Vec<_> = all.iter().filter(|row| row.contract_id == theirs).map(|row| row.id).collect();
     assert_eq!(user.settlements_by_ids(&foreign).await.unwrap(), []);
     assert!(user.statements(&foreign).await.unwrap().is_empty());
-    assert!(user.entries(&foreign).await.unwrap().is_empty());
+    assert!(user.entries(&foreign, page()).await.unwrap().is_empty());
     assert!(is_not_found(user.blockers(foreign[0]).await));
     let all = world.admin.transactions(&TransactionFilter::default(), page()).await.unwrap().items;
     let foreign: Vec<_> = all.iter().filter(|row| row.source_id == their_source).cloned().collect();
@@ -370,7 +370,7 @@ async fn a_partners_user_sees_its_own_partners_books_and_no_others() {
     assert!(user.source(their_source).await.unwrap().is_none());
     let own: Vec<_> = settlements.iter().map(|row| row.id).collect();
     assert_eq!(user.statements(&own).await.unwrap().len(), 2);
-    assert!(!user.entries(&own).await.unwrap().is_empty());
+    assert!(!user.entries(&own, page()).await.unwrap().is_empty());
     // It looks on and touches nothing.
     assert!(is_denied(user.record_transactions(world.source, vec![stake("9", "1", "01-10")]).await));
     assert!(is_denied(user.close_settlement(own[0]).await));

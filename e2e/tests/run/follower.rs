@@ -18,7 +18,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 pub type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-pub const QUERY: &str = "subscription($after: String) { settlementUpdated(after: $after) { cursor at settlement { id \
+pub const QUERY: &str = "subscription($after: String) { settlementUpdated(after: $after) { cursor changedAt settlement { id \
                          transactionCount total { amount } lines { amount { amount } } } } }";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -67,7 +67,7 @@ fn short(verdicts: &[Verdict]) -> Vec<String> {
     let text = |verdict: &Verdict| match verdict {
         Verdict::Feeds(feed) => format!("v{} {} {}", feed.version, feed.class, &feed.period.start.to_rfc3339()[..10]),
         Verdict::AwaitsRound { .. } => "awaits".to_owned(),
-        Verdict::Failed { reason, .. } => (*reason).to_owned(),
+        Verdict::Failed { reason, .. } => reason.as_str().to_owned(),
     };
     verdicts.iter().map(text).collect()
 }

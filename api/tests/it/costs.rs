@@ -1,0 +1,100 @@
+//! What a request costs, before it runs: a list counts its rows.
+
+use std::collections::BTreeMap;
+
+use api::graphql::{Mutation, Query};
+use async_graphql::EmptySubscription;
+use async_graphql::extensions::Analyzer;
+use serde_json::Value;
+
+use crate::shape::{Shape, is_list, list, named, text};
+
+/// A way from a root to a type: what stands before and after the fields of that type.
+#[derive(Clone)]
+struct Way {
+    before: String,
+    after: String,
+}
+
+impl Way {
+    fn on(&self, field: &str) -> Self {
+        Self { before: format!("{}{field} {{ ", self.before), after: format!(" }}{}", self.after) }
+    }
+}
+
+/// The shortest way to each type that has one.
+fn ways(shape: &Shape) -> BTreeMap<String, Way> {
+    let mut ways = BTreeMap::new();
+    let mut next = vec![];
+    for (root, operation) in [("Query", "query"), ("Mutation", "mutation")] {
+        next.push((root.to_owned(), Way { before: format!("{operation} {{ "), after: " }".to_owned() }));
+    }
+    while !next.is_empty() {
+        let mut after = Vec::new();
+        for (name, way) in next {
+            if ways.contains_key(&name) {
+                continue;
+            }
+            for field in shape.fields(&name).iter().filter(|field| shape.leads_on(field)) {
+                let called = format!("{}{}", text(field, "name"), arguments(shape, field));
+                after.push((text(named(&field["type"]), "name").to_owned(), way.on(&called)));
+            }
+            ways.insert(name, way);
+        }
+        next = after;
+    }
+    ways
+}
+
+const FIRST: usize = 7;
+
+fn arguments(shape: &Shape, field: &Value) -> String {
+    let pages = list(field, "args").iter().any(|arg| text(arg, "name") == "first");
+    shape.arguments(field, &if pages { format!("first: {FIRST}") } else { String::new() })
+}
+
+type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
+
+/// What one field more below this way adds to the cost of the request.
+async fn weight(schema: &Schema, way: &Way) -> usize {
+    let cost = async |fields: &str| {
+        let query = format!("{}{fields}{}", way.before, way.after);
+        // It is counted and then refused, because nobody has signed in.
+        let response = schema.execute(&query).await;
+        let analysis = response.extensions.get("analyzer").unwrap_or_else(|| panic!("{query}: {:?}", response.errors));
+        let analysis = serde_json::to_value(analysis).expect("JSON");
+        usize::try_from(analysis["complexity"].as_u64().expect("a cost")).expect("a cost")
+    };
+    cost("a: __typename b: __typename").await - cost("a: __typename").await
+}
+
+#[tokio::test]
+async fn every_list_counts_its_rows() {
+    let shape = Shape::read().await;
+    let schema = Schema::build(Query::default(), Mutation::default(), EmptySubscription).extension(Analyzer).finish();
+    let ways = ways(&shape);
+    let (mut uncounted, mut lists) = (Vec::new(), 0);
+    for (name, way) in &ways {
+        let outer = weight(&schema, way).await;
+        for field in shape.fields(name).iter().filter(|field| shape.leads_on(field)) {
+            let pages = text(named(&field["type"]), "name").ends_with("Connection");
+            // Its connection has counted a page's rows.
+            let in_page = name.ends_with("Connection");
+            if !(pages || is_list(&field["type"]) && !in_page) {
+                continue;
+            }
+            lists += 1;
+            let inner = weight(&schema, &way.on(&format!("{}{}", text(field, "name"), arguments(&shape, field)))).await;
+            let expected = if pages { outer * FIRST } else { outer * 10 };
+            let days = text(named(&field["type"]), "name") == "SourceDay" && name == "Source";
+            if inner != expected && !days {
+                uncounted.push(format!(
+                    "{name}.{}: a field of its rows weighs {inner}, not {expected}",
+                    text(field, "name")
+                ));
+            }
+        }
+    }
+    assert!(lists > 60, "{lists} lists were found");
+    assert!(uncounted.is_empty(), "\n{}", uncounted.join("\n"));
+}
