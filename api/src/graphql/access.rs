@@ -6,6 +6,7 @@ use domain::ids::{ApiKeyId, MemberId, PartnerId, SourceId};
 use domain::tenants;
 
 use super::errors::{Failure, UserError, outcome};
+use super::idempotency::once;
 use super::ids::id;
 use super::page::{self, Cursor, cost};
 use super::scalars::DateTime;
@@ -169,27 +170,37 @@ pub struct InviteMemberInput {
     pub role: Role,
     /// Makes it this partner's user, who reads that partner's things only.
     pub partner_id: Option<ID>,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    pub idempotency_key: Option<String>,
 }
 
 #[derive(InputObject)]
 pub struct ResetPasswordInput {
     pub member_id: ID,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    pub idempotency_key: Option<String>,
 }
 
 #[derive(InputObject)]
 pub struct DisableMemberInput {
     pub member_id: ID,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    pub idempotency_key: Option<String>,
 }
 
 #[derive(InputObject)]
 pub struct EnableMemberInput {
     pub member_id: ID,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    pub idempotency_key: Option<String>,
 }
 
 #[derive(InputObject)]
 pub struct SetMemberRoleInput {
     pub member_id: ID,
     pub role: Role,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    pub idempotency_key: Option<String>,
 }
 
 macro_rules! member_payload {
@@ -240,6 +251,8 @@ pub struct CreateApiKeyInput {
     pub source_id: ID,
     /// What the key is for.
     pub name: String,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    pub idempotency_key: Option<String>,
 }
 
 #[derive(SimpleObject)]
@@ -253,6 +266,8 @@ pub struct CreateApiKeyPayload {
 #[derive(InputObject)]
 pub struct RevokeApiKeyInput {
     pub api_key_id: ID,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    pub idempotency_key: Option<String>,
 }
 
 #[derive(SimpleObject)]
@@ -268,8 +283,10 @@ pub struct AccessMutation;
 impl AccessMutation {
     async fn invite_member(&self, ctx: &Context<'_>, input: InviteMemberInput) -> Result<InviteMemberPayload, Failure> {
         let partner = input.partner_id.map(|partner| id(&partner, PartnerId::parse));
-        let invited = scoped(ctx)?.invite_member(&input.email, &input.name, input.role.into(), partner).await;
-        InviteMemberPayload::of(invited)
+        let (key, role) = (input.idempotency_key, input.role.into());
+        let invited =
+            once(ctx, key, async |scoped| scoped.invite_member(&input.email, &input.name, role, partner).await);
+        InviteMemberPayload::of(invited.await?)
     }
 
     /// A token for a new password; a new invitation for somebody who has none yet.
@@ -278,7 +295,9 @@ impl AccessMutation {
         ctx: &Context<'_>,
         input: ResetPasswordInput,
     ) -> Result<ResetPasswordPayload, Failure> {
-        ResetPasswordPayload::of(scoped(ctx)?.reset_password(id(&input.member_id, MemberId::parse)).await)
+        let member = id(&input.member_id, MemberId::parse);
+        let reset = once(ctx, input.idempotency_key, async |scoped| scoped.reset_password(member).await);
+        ResetPasswordPayload::of(reset.await?)
     }
 
     async fn set_member_role(
@@ -287,7 +306,9 @@ impl AccessMutation {
         input: SetMemberRoleInput,
     ) -> Result<SetMemberRolePayload, Failure> {
         let member = id(&input.member_id, MemberId::parse);
-        SetMemberRolePayload::of(scoped(ctx)?.set_member_role(member, input.role.into()).await)
+        let role = input.role.into();
+        let set = once(ctx, input.idempotency_key, async |scoped| scoped.set_member_role(member, role).await);
+        SetMemberRolePayload::of(set.await?)
     }
 
     /// Ends a member's sessions and lets it in no more.
@@ -296,11 +317,15 @@ impl AccessMutation {
         ctx: &Context<'_>,
         input: DisableMemberInput,
     ) -> Result<DisableMemberPayload, Failure> {
-        DisableMemberPayload::of(scoped(ctx)?.disable_member(id(&input.member_id, MemberId::parse)).await)
+        let member = id(&input.member_id, MemberId::parse);
+        let disabled = once(ctx, input.idempotency_key, async |scoped| scoped.disable_member(member).await);
+        DisableMemberPayload::of(disabled.await?)
     }
 
     async fn enable_member(&self, ctx: &Context<'_>, input: EnableMemberInput) -> Result<EnableMemberPayload, Failure> {
-        EnableMemberPayload::of(scoped(ctx)?.enable_member(id(&input.member_id, MemberId::parse)).await)
+        let member = id(&input.member_id, MemberId::parse);
+        let enabled = once(ctx, input.idempotency_key, async |scoped| scoped.enable_member(member).await);
+        EnableMemberPayload::of(enabled.await?)
     }
 
     /// A key with which a machine sends to one source, and does nothing else.
@@ -309,7 +334,9 @@ impl AccessMutation {
         ctx: &Context<'_>,
         input: CreateApiKeyInput,
     ) -> Result<CreateApiKeyPayload, Failure> {
-        let created = scoped(ctx)?.create_api_key(id(&input.source_id, SourceId::parse), &input.name).await;
+        let source = id(&input.source_id, SourceId::parse);
+        let created =
+            once(ctx, input.idempotency_key, async |scoped| scoped.create_api_key(source, &input.name).await).await?;
         let (created, user_errors) = outcome(created.map_err(Failure::from))?;
         let secret = created.as_ref().map(|created| created.secret.expose().to_owned());
         Ok(CreateApiKeyPayload { api_key: created.map(|created| created.key.into()), secret, user_errors })
@@ -320,7 +347,8 @@ impl AccessMutation {
         ctx: &Context<'_>,
         input: RevokeApiKeyInput,
     ) -> Result<RevokeApiKeyPayload, Failure> {
-        let revoked = scoped(ctx)?.revoke_api_key(id(&input.api_key_id, ApiKeyId::parse)).await;
+        let key = id(&input.api_key_id, ApiKeyId::parse);
+        let revoked = once(ctx, input.idempotency_key, async |scoped| scoped.revoke_api_key(key).await).await?;
         let (revoked, user_errors) = outcome(revoked.map_err(Failure::from))?;
         Ok(RevokeApiKeyPayload { api_key: revoked.map(ApiKey::from), user_errors })
     }

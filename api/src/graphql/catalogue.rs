@@ -7,6 +7,7 @@ use domain::ids::ProductId;
 use domain::time::Timestamp;
 
 use super::errors::{Failure, UserError, outcome};
+use super::idempotency::once;
 use super::ids::id;
 use super::loaders::{self, ProductVersionsOf};
 use super::page::{self, Cursor, cost};
@@ -153,6 +154,8 @@ pub struct CreateAssetInput {
     exponent: i32,
     /// Four more than `exponent`, at most 8, when absent.
     accounting_exponent: Option<i32>,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    idempotency_key: Option<String>,
 }
 
 #[derive(SimpleObject)]
@@ -189,6 +192,8 @@ pub struct CreateProductInput {
     code: String,
     #[graphql(flatten)]
     facts: ProductFactsInput,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    idempotency_key: Option<String>,
 }
 
 #[derive(SimpleObject)]
@@ -204,6 +209,8 @@ pub struct ChangeProductInput {
     valid_from: Option<DateTime>,
     #[graphql(flatten)]
     facts: ProductFactsInput,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    idempotency_key: Option<String>,
 }
 
 #[derive(SimpleObject)]
@@ -223,6 +230,8 @@ pub struct SetPlayerInput {
     tags: Vec<String>,
     #[graphql(default)]
     test: bool,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    idempotency_key: Option<String>,
 }
 
 #[derive(SimpleObject)]
@@ -243,7 +252,7 @@ impl CatalogueMutation {
             exponent: input.exponent,
             accounting_exponent: input.accounting_exponent,
         };
-        let created = scoped(ctx)?.create_asset(new).await;
+        let created = once(ctx, input.idempotency_key, async |scoped| scoped.create_asset(new).await).await?;
         let (asset, user_errors) = outcome(created.map(Asset::from).map_err(Failure::from))?;
         Ok(CreateAssetPayload { asset, user_errors })
     }
@@ -254,7 +263,8 @@ impl CatalogueMutation {
         input: CreateProductInput,
     ) -> Result<CreateProductPayload, Failure> {
         let facts = input.facts.valid_from(None);
-        let created = scoped(ctx)?.create_product(&input.code, facts).await;
+        let created =
+            once(ctx, input.idempotency_key, async |scoped| scoped.create_product(&input.code, facts).await).await?;
         let (product, user_errors) = outcome(created.map(Product::from).map_err(Failure::from))?;
         Ok(CreateProductPayload { product, user_errors })
     }
@@ -266,7 +276,9 @@ impl CatalogueMutation {
         input: ChangeProductInput,
     ) -> Result<ChangeProductPayload, Failure> {
         let facts = input.facts.valid_from(input.valid_from);
-        let changed = scoped(ctx)?.change_product(id(&input.product_id, ProductId::parse), facts).await;
+        let product = id(&input.product_id, ProductId::parse);
+        let changed =
+            once(ctx, input.idempotency_key, async |scoped| scoped.change_product(product, facts).await).await?;
         let (product, user_errors) = outcome(changed.map(Product::from).map_err(Failure::from))?;
         Ok(ChangeProductPayload { product, user_errors })
     }
@@ -279,7 +291,8 @@ impl CatalogueMutation {
             test: input.test,
             valid_from: input.valid_from.map(|time| time.0),
         };
-        let set = scoped(ctx)?.set_player(&input.player, facts).await;
+        let set =
+            once(ctx, input.idempotency_key, async |scoped| scoped.set_player(&input.player, facts).await).await?;
         let (player, user_errors) = outcome(set.map(PlayerVersion::from).map_err(Failure::from))?;
         Ok(SetPlayerPayload { player, user_errors })
     }

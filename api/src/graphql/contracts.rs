@@ -6,6 +6,7 @@ use domain::ids::{ContractId, PartnerId};
 use domain::{Scoped, contracts};
 
 use super::errors::{Failure, UserError, outcome};
+use super::idempotency::once;
 use super::ids::id;
 use super::loaders::{self, VersionsOf};
 use super::page::{self, Cursor, cost};
@@ -109,12 +110,16 @@ pub struct CreateContractInput {
     name: String,
     /// Of the first version, which begins as a draft.
     terms: TermsInput,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    idempotency_key: Option<String>,
 }
 
 #[derive(InputObject)]
 pub struct DraftContractVersionInput {
     contract_id: ID,
     terms: TermsInput,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    idempotency_key: Option<String>,
 }
 
 #[derive(InputObject)]
@@ -122,12 +127,16 @@ pub struct ChangeContractDraftInput {
     contract_id: ID,
     version: i64,
     terms: TermsInput,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    idempotency_key: Option<String>,
 }
 
 #[derive(InputObject)]
 pub struct ActivateContractVersionInput {
     contract_id: ID,
     version: i64,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    idempotency_key: Option<String>,
 }
 
 macro_rules! version_payload {
@@ -172,9 +181,10 @@ impl ContractsMutation {
     async fn create_contract(
         &self,
         ctx: &Context<'_>,
-        input: CreateContractInput,
+        mut input: CreateContractInput,
     ) -> Result<CreateContractPayload, Failure> {
-        CreateContractPayload::of(create(scoped(ctx)?, input).await)
+        let key = input.idempotency_key.take();
+        CreateContractPayload::of(once(ctx, key, async |scoped| create(&scoped, input).await).await?)
     }
 
     /// Another version of a contract, as a draft.
@@ -183,11 +193,11 @@ impl ContractsMutation {
         ctx: &Context<'_>,
         input: DraftContractVersionInput,
     ) -> Result<DraftContractVersionPayload, Failure> {
-        let scoped = scoped(ctx)?;
-        DraftContractVersionPayload::of(match input.terms.core(scoped).await {
-            Ok(terms) => scoped.draft_contract_version(id(&input.contract_id, ContractId::parse), terms).await,
-            Err(error) => Err(error),
-        })
+        let contract = id(&input.contract_id, ContractId::parse);
+        let drafted = once(ctx, input.idempotency_key, async |scoped| {
+            scoped.draft_contract_version(contract, input.terms.core(&scoped).await?).await
+        });
+        DraftContractVersionPayload::of(drafted.await?)
     }
 
     /// Changes the terms of a draft.
@@ -196,11 +206,11 @@ impl ContractsMutation {
         ctx: &Context<'_>,
         input: ChangeContractDraftInput,
     ) -> Result<ChangeContractDraftPayload, Failure> {
-        let (scoped, contract) = (scoped(ctx)?, id(&input.contract_id, ContractId::parse));
-        ChangeContractDraftPayload::of(match input.terms.core(scoped).await {
-            Ok(terms) => scoped.change_contract_draft(contract, input.version, terms).await,
-            Err(error) => Err(error),
-        })
+        let contract = id(&input.contract_id, ContractId::parse);
+        let changed = once(ctx, input.idempotency_key, async |scoped| {
+            scoped.change_contract_draft(contract, input.version, input.terms.core(&scoped).await?).await
+        });
+        ChangeContractDraftPayload::of(changed.await?)
     }
 
     /// Puts a draft in force from its date on, also for what is recorded already: closed settlements of those times
@@ -211,7 +221,10 @@ impl ContractsMutation {
         input: ActivateContractVersionInput,
     ) -> Result<ActivateContractVersionPayload, Failure> {
         let contract = id(&input.contract_id, ContractId::parse);
-        ActivateContractVersionPayload::of(scoped(ctx)?.activate_contract_version(contract, input.version).await)
+        let activated = once(ctx, input.idempotency_key, async |scoped| {
+            scoped.activate_contract_version(contract, input.version).await
+        });
+        ActivateContractVersionPayload::of(activated.await?)
     }
 }
 

@@ -8,6 +8,7 @@ use domain::transactions::transaction::Difference;
 use domain::transactions::{self, RecordOutcome as CoreOutcome, quarantine};
 
 use super::errors::{Failure, UserError, outcome};
+use super::idempotency::once;
 use super::ids::id;
 use super::imports::ImportRun;
 use super::loaders;
@@ -235,6 +236,8 @@ pub struct RetryQuarantinedRecordInput {
     /// What to take in its place: a record of the same format, or a transaction in JSON where it came as one. The
     /// record as it came when absent.
     correction: Option<String>,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    idempotency_key: Option<String>,
 }
 
 #[derive(SimpleObject)]
@@ -250,6 +253,8 @@ pub struct DismissQuarantinedRecordInput {
     record_id: ID,
     /// Why, for whoever asks later.
     note: String,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    idempotency_key: Option<String>,
 }
 
 #[derive(SimpleObject)]
@@ -270,7 +275,9 @@ impl QuarantineMutation {
         input: RetryQuarantinedRecordInput,
     ) -> Result<RetryQuarantinedRecordPayload, Failure> {
         let record = id(&input.record_id, QuarantineId::parse);
-        let retried = scoped(ctx)?.retry_quarantined(record, input.correction).await;
+        let correction = input.correction;
+        let retried =
+            once(ctx, input.idempotency_key, async |scoped| scoped.retry_quarantined(record, correction).await).await?;
         let (retried, user_errors) = outcome(retried.map_err(Failure::from))?;
         let mut payload = RetryQuarantinedRecordPayload { record: None, results: Vec::new(), user_errors };
         if let Some(retried) = retried {
@@ -294,7 +301,9 @@ impl QuarantineMutation {
         input: DismissQuarantinedRecordInput,
     ) -> Result<DismissQuarantinedRecordPayload, Failure> {
         let record = id(&input.record_id, QuarantineId::parse);
-        let dismissed = scoped(ctx)?.dismiss_quarantined(record, &input.note).await;
+        let note = input.note;
+        let dismissed =
+            once(ctx, input.idempotency_key, async |scoped| scoped.dismiss_quarantined(record, &note).await).await?;
         let (record, user_errors) = outcome(dismissed.map_err(Failure::from))?;
         Ok(DismissQuarantinedRecordPayload { record: record.map(QuarantinedRecord::from), user_errors })
     }

@@ -9,6 +9,7 @@ use domain::{Error, Scoped, sources};
 
 use super::clauses::Weekday;
 use super::errors::{Failure, UserError, outcome};
+use super::idempotency::once;
 use super::ids::id;
 use super::loaders;
 use super::mappings::{SourceMapping, no_zone};
@@ -183,12 +184,16 @@ pub struct CreateSourceInput {
     name: String,
     mapping: SourceMapping,
     calendar: Option<SourceCalendar>,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    idempotency_key: Option<String>,
 }
 
 #[derive(InputObject)]
 pub struct UpdateSourceMappingInput {
     source_id: ID,
     mapping: SourceMapping,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    idempotency_key: Option<String>,
 }
 
 #[derive(InputObject)]
@@ -196,6 +201,8 @@ pub struct SetSourceCalendarInput {
     source_id: ID,
     /// Null: it promises no days.
     calendar: Option<SourceCalendar>,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    idempotency_key: Option<String>,
 }
 
 macro_rules! source_payload {
@@ -226,6 +233,8 @@ pub struct SignOffSourceDaysInput {
     until: Date,
     /// Why nothing is to come, for whoever asks later.
     note: String,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    idempotency_key: Option<String>,
 }
 
 #[derive(SimpleObject)]
@@ -239,8 +248,13 @@ pub struct SourcesMutation;
 
 #[Object]
 impl SourcesMutation {
-    async fn create_source(&self, ctx: &Context<'_>, input: CreateSourceInput) -> Result<CreateSourcePayload, Failure> {
-        CreateSourcePayload::of(create(scoped(ctx)?, input).await)
+    async fn create_source(
+        &self,
+        ctx: &Context<'_>,
+        mut input: CreateSourceInput,
+    ) -> Result<CreateSourcePayload, Failure> {
+        let key = input.idempotency_key.take();
+        CreateSourcePayload::of(once(ctx, key, async |scoped| create(&scoped, input).await).await?)
     }
 
     /// Gives a source another mapping. Imports under way go on with the one they began with.
@@ -249,12 +263,11 @@ impl SourcesMutation {
         ctx: &Context<'_>,
         input: UpdateSourceMappingInput,
     ) -> Result<UpdateSourceMappingPayload, Failure> {
-        let scoped = scoped(ctx)?;
         let source = id(&input.source_id, SourceId::parse);
-        UpdateSourceMappingPayload::of(match under_mapping(input.mapping) {
-            Ok(mapping) => scoped.update_mapping(source, &mapping).await,
-            Err(error) => Err(error),
-        })
+        let updated = once(ctx, input.idempotency_key, async |scoped| {
+            scoped.update_mapping(source, &under_mapping(input.mapping)?).await
+        });
+        UpdateSourceMappingPayload::of(updated.await?)
     }
 
     /// Says which days a source should deliver.
@@ -263,12 +276,11 @@ impl SourcesMutation {
         ctx: &Context<'_>,
         input: SetSourceCalendarInput,
     ) -> Result<SetSourceCalendarPayload, Failure> {
-        let scoped = scoped(ctx)?;
         let source = id(&input.source_id, SourceId::parse);
-        SetSourceCalendarPayload::of(match input.calendar.map(SourceCalendar::core).transpose() {
-            Ok(calendar) => scoped.set_calendar(source, calendar).await,
-            Err(error) => Err(error),
-        })
+        let set = once(ctx, input.idempotency_key, async |scoped| {
+            scoped.set_calendar(source, input.calendar.map(SourceCalendar::core).transpose()?).await
+        });
+        SetSourceCalendarPayload::of(set.await?)
     }
 
     /// Says that nothing is to come for the missing days of a range. Days with transactions stay as they are.
@@ -277,8 +289,10 @@ impl SourcesMutation {
         ctx: &Context<'_>,
         input: SignOffSourceDaysInput,
     ) -> Result<SignOffSourceDaysPayload, Failure> {
-        let SignOffSourceDaysInput { source_id, from: Date(from), until: Date(until), note } = input;
-        let signed = sign_off(scoped(ctx)?, id(&source_id, SourceId::parse), (from, until), &note).await;
+        let SignOffSourceDaysInput { source_id, from: Date(from), until: Date(until), note, idempotency_key } = input;
+        let source = id(&source_id, SourceId::parse);
+        let signed =
+            once(ctx, idempotency_key, async |scoped| sign_off(&scoped, source, (from, until), &note).await).await?;
         let (days, user_errors) = outcome(signed.map_err(Failure::from))?;
         Ok(SignOffSourceDaysPayload { days: days.unwrap_or_default(), user_errors })
     }

@@ -5,6 +5,7 @@ mod browsers;
 mod budgets;
 mod command_line;
 mod dropped;
+mod idempotency;
 mod import;
 mod isolation;
 mod limits;

@@ -49,8 +49,8 @@ where
 
 impl Scoped {
     /// A change in a transaction of its own, durable before the answer and its news told after it, or without a trace
-    /// where `work` fails. Under a key ([`Scoped::once`]) that is known already it does nothing and gives the outcome that is kept, or refuses
-    /// another request with [`Code::IdempotencyConflict`].
+    /// where `work` fails. Under a key ([`Scoped::once`]) that is known already it does nothing and gives the outcome
+    /// that is kept, or refuses another request with [`Code::IdempotencyConflict`].
     ///
     /// [`Code::IdempotencyConflict`]: crate::error::Code::IdempotencyConflict
     pub(crate) async fn change<T, W>(&self, work: W) -> Result<T>
