@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::ops::Deref;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -10,6 +11,7 @@ use uuid::Uuid;
 use crate::Domain;
 use crate::db::TenantTx;
 use crate::error::{Error, Result};
+use crate::idempotency::Once;
 use crate::ids::{ApiKeyId, MemberId, PartnerId, SourceId, TenantId};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -154,11 +156,27 @@ impl Caller {
 pub struct Scoped {
     domain: Domain,
     caller: Caller,
+    /// The request that the next change is for, where it is to be done once.
+    once: Option<Arc<Once>>,
 }
 
 impl Scoped {
     pub(crate) fn new(domain: Domain, caller: Caller) -> Self {
-        Self { domain, caller }
+        Self { domain, caller, once: None }
+    }
+
+    /// The same caller, whose next change is done once under this key: sent again, it gets the first outcome. Every
+    /// caller has keys of its own. `request` is the SHA-256 of what is asked; the key with another operation or
+    /// request is refused. A key that is too long or has other characters than visible ASCII is a [`Problem`].
+    ///
+    /// [`Problem`]: crate::error::Problem
+    pub fn once(&self, key: &str, operation: &str, request: [u8; 32]) -> Result<Self> {
+        let once = Once::new(self.caller.actor_id(), key, operation, request)?;
+        Ok(Self { once: Some(Arc::new(once)), ..self.clone() })
+    }
+
+    pub(crate) fn keyed(&self) -> Option<&Arc<Once>> {
+        self.once.as_ref()
     }
 
     pub fn caller(&self) -> &Caller {
@@ -178,7 +196,8 @@ impl Scoped {
         Ok(self.domain.db().read(self.caller.tenant, self.caller.partner()).await?)
     }
 
-    /// The one way into a change: it runs to its end even if the caller hangs up.
+    /// The one way into a change: it runs to its end even if the caller hangs up. Services call [`Scoped::change`],
+    /// which rests on it.
     pub(crate) async fn durable<T, W, F>(&self, work: W) -> Result<T>
     where
         T: Send + 'static,

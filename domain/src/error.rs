@@ -2,6 +2,7 @@
 //! may not, the thing is not there, the input or the moment is wrong (told as [`Problem`]s that name the field), or
 //! something below broke ([`Fault`], whose details never leave the process).
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -20,7 +21,7 @@ pub enum Error {
 }
 
 /// One thing that is wrong with what a caller sent or asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error, Serialize, Deserialize)]
 #[error("{}{message}", if path.is_empty() { String::new() } else { format!("{path}: ") })]
 pub struct Problem {
     pub code: Code,
@@ -73,8 +74,8 @@ impl From<sea_orm::DbErr> for Error {
 macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $variant:ident = $text:literal;)*) => {
         /// The error codes that clients may rely on.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Code { $($(#[doc = $doc])+ $variant,)* }
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum Code { $($(#[doc = $doc])+ #[serde(rename = $text)] $variant,)* }
 
         impl Code {
             pub const ALL: &[Self] = &[$(Self::$variant,)*];
@@ -155,6 +156,8 @@ codes! {
     CursorExpired = "CURSOR_EXPIRED";
     /// Too many tries, or more work than the budget has; later it will do.
     RateLimited = "RATE_LIMITED";
+    /// The idempotency key was used for another request.
+    IdempotencyConflict = "IDEMPOTENCY_CONFLICT";
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub mod db;
 pub mod error;
 pub mod events;
 mod expression;
+pub mod idempotency;
 pub mod ids;
 pub mod imports;
 pub mod ledger;

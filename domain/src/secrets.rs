@@ -42,6 +42,22 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// For a field that is written down only where it is sealed: `#[serde(with = "exposed")]`. A [`Secret`] by itself
+/// does not serialize.
+pub(crate) mod exposed {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::Secret;
+
+    pub fn serialize<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(secret.expose())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
+        String::deserialize(deserializer).map(Secret::new)
+    }
+}
+
 #[derive(Debug, Error)]
 pub enum KeyFileError {
     #[error("master key file {0}: {1}")]

@@ -1,4 +1,4 @@
-//! Background work: the ledger follows what open settlements earn.
+//! Background work: the ledger follows what open settlements earn, and what is old is forgotten.
 
 use std::time::Duration;
 
@@ -44,6 +44,9 @@ impl Domain {
             let scoped = self.for_caller(Caller::verified(tenant.id, Actor::Operator));
             if let Err(error) = scoped.prune_events().await {
                 tracing::error!(tenant = %tenant.id, %error, "old events could not be pruned");
+            }
+            if let Err(error) = scoped.forget_keys().await {
+                tracing::error!(tenant = %tenant.id, %error, "old idempotency keys could not be forgotten");
             }
         }
     }

@@ -12,13 +12,18 @@ use sea_orm_migration::sea_orm::{ConnectOptions, Database};
 
 mod m0001_initial;
 mod m0002_events;
+mod m0003_idempotency;
 
 pub struct Migrator;
 
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_initial::Migration), Box::new(m0002_events::Migration)]
+        vec![
+            Box::new(m0001_initial::Migration),
+            Box::new(m0002_events::Migration),
+            Box::new(m0003_idempotency::Migration),
+        ]
     }
 }
 

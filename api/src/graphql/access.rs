@@ -6,6 +6,7 @@ use domain::ids::{ApiKeyId, MemberId, PartnerId, SourceId};
 use domain::tenants;
 
 use super::errors::{Failure, UserError, outcome};
+use super::idempotency::once;
 use super::ids::id;
 use super::loaders;
 use super::page::{self, Cursor, cost, short};
@@ -223,6 +224,8 @@ pub struct InviteMemberInput {
     pub role: Role,
     /// Makes it this partner's user, who reads that partner's things only.
     pub partner_id: Option<ID>,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    pub idempotency_key: Option<String>,
 }
 
 /// What `resetPassword` takes.
@@ -230,6 +233,8 @@ pub struct InviteMemberInput {
 pub struct ResetPasswordInput {
     /// The member.
     pub member_id: ID,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    pub idempotency_key: Option<String>,
 }
 
 /// What `disableMember` takes.
@@ -237,6 +242,8 @@ pub struct ResetPasswordInput {
 pub struct DisableMemberInput {
     /// The member.
     pub member_id: ID,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    pub idempotency_key: Option<String>,
 }
 
 /// What `enableMember` takes.
@@ -244,6 +251,8 @@ pub struct DisableMemberInput {
 pub struct EnableMemberInput {
     /// The member.
     pub member_id: ID,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    pub idempotency_key: Option<String>,
 }
 
 /// What `setMemberRole` takes.
@@ -253,6 +262,8 @@ pub struct SetMemberRoleInput {
     pub member_id: ID,
     /// What the member may do from now on.
     pub role: Role,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    pub idempotency_key: Option<String>,
 }
 
 macro_rules! member_payload {
@@ -328,6 +339,8 @@ pub struct CreateApiKeyInput {
     pub source_id: ID,
     /// What the key is for.
     pub name: String,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    pub idempotency_key: Option<String>,
 }
 
 /// What `createApiKey` did.
@@ -347,6 +360,8 @@ pub struct CreateApiKeyPayload {
 pub struct RevokeApiKeyInput {
     /// The key.
     pub api_key_id: ID,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    pub idempotency_key: Option<String>,
 }
 
 /// What `revokeApiKey` did.
@@ -371,8 +386,10 @@ impl AccessMutation {
         #[graphql(desc = "What it takes.")] input: InviteMemberInput,
     ) -> Result<InviteMemberPayload, Failure> {
         let partner = input.partner_id.map(|partner| id(&partner, PartnerId::parse));
-        let invited = scoped(ctx)?.invite_member(&input.email, &input.name, input.role.into(), partner).await;
-        InviteMemberPayload::of(invited)
+        let (key, role) = (input.idempotency_key, input.role.into());
+        let invited =
+            once(ctx, key, async |scoped| scoped.invite_member(&input.email, &input.name, role, partner).await);
+        InviteMemberPayload::of(invited.await?)
     }
 
     /// A token for a new password; a new invitation for somebody who has none yet.
@@ -381,7 +398,9 @@ impl AccessMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "What it takes.")] input: ResetPasswordInput,
     ) -> Result<ResetPasswordPayload, Failure> {
-        ResetPasswordPayload::of(scoped(ctx)?.reset_password(id(&input.member_id, MemberId::parse)).await)
+        let member = id(&input.member_id, MemberId::parse);
+        let reset = once(ctx, input.idempotency_key, async |scoped| scoped.reset_password(member).await);
+        ResetPasswordPayload::of(reset.await?)
     }
 
     /// Changes what a member may do.
@@ -391,7 +410,9 @@ impl AccessMutation {
         #[graphql(desc = "What it takes.")] input: SetMemberRoleInput,
     ) -> Result<SetMemberRolePayload, Failure> {
         let member = id(&input.member_id, MemberId::parse);
-        SetMemberRolePayload::of(scoped(ctx)?.set_member_role(member, input.role.into()).await)
+        let role = input.role.into();
+        let set = once(ctx, input.idempotency_key, async |scoped| scoped.set_member_role(member, role).await);
+        SetMemberRolePayload::of(set.await?)
     }
 
     /// Ends a member's sessions and lets it in no more.
@@ -400,7 +421,9 @@ impl AccessMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "What it takes.")] input: DisableMemberInput,
     ) -> Result<DisableMemberPayload, Failure> {
-        DisableMemberPayload::of(scoped(ctx)?.disable_member(id(&input.member_id, MemberId::parse)).await)
+        let member = id(&input.member_id, MemberId::parse);
+        let disabled = once(ctx, input.idempotency_key, async |scoped| scoped.disable_member(member).await);
+        DisableMemberPayload::of(disabled.await?)
     }
 
     /// Lets a disabled member in again, with the password it had.
@@ -409,7 +432,9 @@ impl AccessMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "What it takes.")] input: EnableMemberInput,
     ) -> Result<EnableMemberPayload, Failure> {
-        EnableMemberPayload::of(scoped(ctx)?.enable_member(id(&input.member_id, MemberId::parse)).await)
+        let member = id(&input.member_id, MemberId::parse);
+        let enabled = once(ctx, input.idempotency_key, async |scoped| scoped.enable_member(member).await);
+        EnableMemberPayload::of(enabled.await?)
     }
 
     /// A key with which a machine sends to one source, and does nothing else.
@@ -418,7 +443,9 @@ impl AccessMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "What it takes.")] input: CreateApiKeyInput,
     ) -> Result<CreateApiKeyPayload, Failure> {
-        let created = scoped(ctx)?.create_api_key(id(&input.source_id, SourceId::parse), &input.name).await;
+        let source = id(&input.source_id, SourceId::parse);
+        let created =
+            once(ctx, input.idempotency_key, async |scoped| scoped.create_api_key(source, &input.name).await).await?;
         let (created, user_errors) = outcome(created.map_err(Failure::from))?;
         let secret = created.as_ref().map(|created| created.secret.expose().to_owned());
         Ok(CreateApiKeyPayload { api_key: created.map(|created| created.key.into()), secret, user_errors })
@@ -430,7 +457,8 @@ impl AccessMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "What it takes.")] input: RevokeApiKeyInput,
     ) -> Result<RevokeApiKeyPayload, Failure> {
-        let revoked = scoped(ctx)?.revoke_api_key(id(&input.api_key_id, ApiKeyId::parse)).await;
+        let key = id(&input.api_key_id, ApiKeyId::parse);
+        let revoked = once(ctx, input.idempotency_key, async |scoped| scoped.revoke_api_key(key).await).await?;
         let (revoked, user_errors) = outcome(revoked.map_err(Failure::from))?;
         Ok(RevokeApiKeyPayload { api_key: revoked.map(ApiKey::from), user_errors })
     }

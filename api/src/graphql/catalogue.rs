@@ -8,6 +8,7 @@ use domain::time::Timestamp;
 use domain::transactions::transaction;
 
 use super::errors::{Failure, UserError, outcome};
+use super::idempotency::once;
 use super::ids::id;
 use super::loaders::{self, PlayerVersionsOf, ProductVersionsOf};
 use super::page::{self, Cursor, cost, short};
@@ -205,6 +206,8 @@ pub struct CreateAssetInput {
     exponent: i32,
     /// Four more than `exponent`, at most 8, when absent.
     accounting_exponent: Option<i32>,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    idempotency_key: Option<String>,
 }
 
 /// What `createAsset` did.
@@ -252,6 +255,8 @@ pub struct CreateProductInput {
     code: String,
     #[graphql(flatten)]
     facts: ProductFactsInput,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    idempotency_key: Option<String>,
 }
 
 /// What `createProduct` did.
@@ -273,6 +278,8 @@ pub struct ChangeProductInput {
     valid_from: Option<DateTime>,
     #[graphql(flatten)]
     facts: ProductFactsInput,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    idempotency_key: Option<String>,
 }
 
 /// What `changeProduct` did.
@@ -300,6 +307,8 @@ pub struct SetPlayerInput {
     /// Transactions of test players are recorded and never settled.
     #[graphql(default)]
     test: bool,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    idempotency_key: Option<String>,
 }
 
 /// What `setPlayer` did.
@@ -328,7 +337,7 @@ impl CatalogueMutation {
             exponent: input.exponent,
             accounting_exponent: input.accounting_exponent,
         };
-        let created = scoped(ctx)?.create_asset(new).await;
+        let created = once(ctx, input.idempotency_key, async |scoped| scoped.create_asset(new).await).await?;
         let (asset, user_errors) = outcome(created.map(Asset::from).map_err(Failure::from))?;
         Ok(CreateAssetPayload { asset, user_errors })
     }
@@ -340,7 +349,8 @@ impl CatalogueMutation {
         #[graphql(desc = "What it takes.")] input: CreateProductInput,
     ) -> Result<CreateProductPayload, Failure> {
         let facts = input.facts.valid_from(None);
-        let created = scoped(ctx)?.create_product(&input.code, facts).await;
+        let created =
+            once(ctx, input.idempotency_key, async |scoped| scoped.create_product(&input.code, facts).await).await?;
         let (product, user_errors) = outcome(created.map(Product::from).map_err(Failure::from))?;
         Ok(CreateProductPayload { product, user_errors })
     }
@@ -352,7 +362,9 @@ impl CatalogueMutation {
         #[graphql(desc = "What it takes.")] input: ChangeProductInput,
     ) -> Result<ChangeProductPayload, Failure> {
         let facts = input.facts.valid_from(input.valid_from);
-        let changed = scoped(ctx)?.change_product(id(&input.product_id, ProductId::parse), facts).await;
+        let product = id(&input.product_id, ProductId::parse);
+        let changed =
+            once(ctx, input.idempotency_key, async |scoped| scoped.change_product(product, facts).await).await?;
         let (product, user_errors) = outcome(changed.map(Product::from).map_err(Failure::from))?;
         Ok(ChangeProductPayload { product, user_errors })
     }
@@ -369,7 +381,8 @@ impl CatalogueMutation {
             test: input.test,
             valid_from: input.valid_from.map(|time| time.0),
         };
-        let set = scoped(ctx)?.set_player(&input.player, facts).await;
+        let set =
+            once(ctx, input.idempotency_key, async |scoped| scoped.set_player(&input.player, facts).await).await?;
         let (player, user_errors) = outcome(set.map(Player::from).map_err(Failure::from))?;
         Ok(SetPlayerPayload { player, user_errors })
     }

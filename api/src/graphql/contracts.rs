@@ -8,6 +8,7 @@ use domain::{Scoped, contracts};
 use super::access::{self, Member};
 use super::agreed::Terms;
 use super::errors::{Failure, UserError, outcome};
+use super::idempotency::once;
 use super::ids::id;
 use super::loaders::{self, VersionsOf};
 use super::page::{self, Cursor, cost, short};
@@ -133,6 +134,8 @@ pub struct CreateContractInput {
     name: String,
     /// Of the first version, which begins as a draft.
     terms: TermsInput,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    idempotency_key: Option<String>,
 }
 
 /// What `draftContractVersion` takes.
@@ -142,6 +145,8 @@ pub struct DraftContractVersionInput {
     contract_id: ID,
     /// What is agreed.
     terms: TermsInput,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    idempotency_key: Option<String>,
 }
 
 /// What `changeContractDraft` takes.
@@ -153,6 +158,8 @@ pub struct ChangeContractDraftInput {
     version: i64,
     /// What is agreed.
     terms: TermsInput,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    idempotency_key: Option<String>,
 }
 
 /// What `activateContractVersion` takes.
@@ -162,6 +169,8 @@ pub struct ActivateContractVersionInput {
     contract_id: ID,
     /// The number of the version.
     version: i64,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    idempotency_key: Option<String>,
 }
 
 macro_rules! version_payload {
@@ -228,9 +237,10 @@ impl ContractsMutation {
     async fn create_contract(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What it takes.")] input: CreateContractInput,
+        #[graphql(desc = "What it takes.")] mut input: CreateContractInput,
     ) -> Result<CreateContractPayload, Failure> {
-        CreateContractPayload::of(create(scoped(ctx)?, input).await)
+        let key = input.idempotency_key.take();
+        CreateContractPayload::of(once(ctx, key, async |scoped| create(&scoped, input).await).await?)
     }
 
     /// Another version of a contract, as a draft.
@@ -239,11 +249,11 @@ impl ContractsMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "What it takes.")] input: DraftContractVersionInput,
     ) -> Result<DraftContractVersionPayload, Failure> {
-        let scoped = scoped(ctx)?;
-        DraftContractVersionPayload::of(match input.terms.core(scoped).await {
-            Ok(terms) => scoped.draft_contract_version(id(&input.contract_id, ContractId::parse), terms).await,
-            Err(error) => Err(error),
-        })
+        let contract = id(&input.contract_id, ContractId::parse);
+        let drafted = once(ctx, input.idempotency_key, async |scoped| {
+            scoped.draft_contract_version(contract, input.terms.core(&scoped).await?).await
+        });
+        DraftContractVersionPayload::of(drafted.await?)
     }
 
     /// Changes the terms of a draft.
@@ -252,11 +262,11 @@ impl ContractsMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "What it takes.")] input: ChangeContractDraftInput,
     ) -> Result<ChangeContractDraftPayload, Failure> {
-        let (scoped, contract) = (scoped(ctx)?, id(&input.contract_id, ContractId::parse));
-        ChangeContractDraftPayload::of(match input.terms.core(scoped).await {
-            Ok(terms) => scoped.change_contract_draft(contract, input.version, terms).await,
-            Err(error) => Err(error),
-        })
+        let contract = id(&input.contract_id, ContractId::parse);
+        let changed = once(ctx, input.idempotency_key, async |scoped| {
+            scoped.change_contract_draft(contract, input.version, input.terms.core(&scoped).await?).await
+        });
+        ChangeContractDraftPayload::of(changed.await?)
     }
 
     /// Puts a draft in force from its date on, also for what is recorded already: closed settlements of those times
@@ -267,7 +277,10 @@ impl ContractsMutation {
         #[graphql(desc = "What it takes.")] input: ActivateContractVersionInput,
     ) -> Result<ActivateContractVersionPayload, Failure> {
         let contract = id(&input.contract_id, ContractId::parse);
-        ActivateContractVersionPayload::of(scoped(ctx)?.activate_contract_version(contract, input.version).await)
+        let activated = once(ctx, input.idempotency_key, async |scoped| {
+            scoped.activate_contract_version(contract, input.version).await
+        });
+        ActivateContractVersionPayload::of(activated.await?)
     }
 }
 

@@ -6,6 +6,7 @@ use domain::ids::{ImportRunId, SourceId};
 use domain::imports;
 
 use super::errors::{Failure, UserError, outcome};
+use super::idempotency::once;
 use super::ids::id;
 use super::loaders;
 use super::money::word;
@@ -143,6 +144,8 @@ impl ImportsQuery {
 pub struct AbandonImportRunInput {
     /// The import.
     import_run_id: ID,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    idempotency_key: Option<String>,
 }
 
 /// What `abandonImportRun` did.
@@ -166,7 +169,8 @@ impl ImportsMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "What it takes.")] input: AbandonImportRunInput,
     ) -> Result<AbandonImportRunPayload, Failure> {
-        let abandoned = scoped(ctx)?.abandon_import(id(&input.import_run_id, ImportRunId::parse)).await;
+        let run = id(&input.import_run_id, ImportRunId::parse);
+        let abandoned = once(ctx, input.idempotency_key, async |scoped| scoped.abandon_import(run).await).await?;
         let (run, user_errors) = outcome(abandoned.map_err(Failure::from))?;
         Ok(AbandonImportRunPayload { import_run: run.map(ImportRun::from), user_errors })
     }

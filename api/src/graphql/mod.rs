@@ -9,8 +9,9 @@
 //!    the `Node` interface in `node.rs`.
 //! 3. Resolvers begin with `scoped(ctx)?` and return `Result<_, Failure>`, never `async_graphql::Result`: its `?` would
 //!    show the client the text of any error.
-//! 4. A mutation takes one `input`, runs the service, and hands the outcome to [`errors::outcome`], which splits it
-//!    into what changed and `userErrors`. Paths of problems are the input's own field names.
+//! 4. A mutation takes one `input` with an `idempotencyKey`, runs the service in [`idempotency::once`], and hands the
+//!    outcome to [`errors::outcome`], which splits it into what changed and `userErrors`. Paths of problems are the
+//!    input's own field names.
 //! 5. Ids come in by [`ids::id`], lists go out by [`page::connection`], money by `scalars::Money`.
 //! 6. `cargo run -p api -- schema > schema.graphql`; a test compares.
 
@@ -22,6 +23,7 @@ pub mod contracts;
 mod cost;
 pub mod errors;
 pub mod execute;
+pub mod idempotency;
 pub mod ids;
 pub mod imports;
 pub mod ledger;
@@ -109,6 +111,8 @@ pub struct Sender {
     pub session: Session,
     /// Where the request comes from; absent where the transport does not tell.
     pub address: Option<IpAddr>,
+    /// For the one mutation that is asked for; absent where the transport has no headers.
+    pub idempotency_key: Option<idempotency::HeaderKey>,
 }
 
 impl Sender {

@@ -6,6 +6,7 @@ use domain::ids::PartnerId;
 use domain::partners;
 
 use super::errors::{Failure, UserError, outcome};
+use super::idempotency::once;
 use super::ids::id;
 use super::page::{self, Cursor, cost, short};
 use super::scalars::DateTime;
@@ -60,6 +61,8 @@ pub struct CreatePartnerInput {
     name: String,
     /// Unique; made from the name when absent.
     reference: Option<String>,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    idempotency_key: Option<String>,
 }
 
 /// What `createPartner` did.
@@ -79,6 +82,8 @@ pub struct RenamePartnerInput {
     partner_id: ID,
     /// What people are to call it.
     name: String,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    idempotency_key: Option<String>,
 }
 
 /// What `renamePartner` did.
@@ -103,7 +108,7 @@ impl PartnersMutation {
         #[graphql(desc = "What it takes.")] input: CreatePartnerInput,
     ) -> Result<CreatePartnerPayload, Failure> {
         let new = partners::NewPartner { name: input.name, reference: input.reference };
-        let created = scoped(ctx)?.create_partner(new).await;
+        let created = once(ctx, input.idempotency_key, async |scoped| scoped.create_partner(new).await).await?;
         let (partner, user_errors) = outcome(created.map(Partner::from).map_err(Failure::from))?;
         Ok(CreatePartnerPayload { partner, user_errors })
     }
@@ -114,7 +119,9 @@ impl PartnersMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "What it takes.")] input: RenamePartnerInput,
     ) -> Result<RenamePartnerPayload, Failure> {
-        let renamed = scoped(ctx)?.rename_partner(id(&input.partner_id, PartnerId::parse), &input.name).await;
+        let partner = id(&input.partner_id, PartnerId::parse);
+        let renamed =
+            once(ctx, input.idempotency_key, async |scoped| scoped.rename_partner(partner, &input.name).await).await?;
         let (partner, user_errors) = outcome(renamed.map(Partner::from).map_err(Failure::from))?;
         Ok(RenamePartnerPayload { partner, user_errors })
     }

@@ -9,6 +9,7 @@ use domain::transactions::{self, RecordOutcome as CoreOutcome, quarantine};
 
 use super::access::{self, Member};
 use super::errors::{Failure, UserError, outcome};
+use super::idempotency::once;
 use super::ids::id;
 use super::imports::ImportRun;
 use super::loaders;
@@ -270,6 +271,8 @@ pub struct RetryQuarantinedRecordInput {
     /// What to take in its place: a record of the same format, or a transaction in JSON where it came as one. The
     /// record as it came when absent.
     correction: Option<String>,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    idempotency_key: Option<String>,
 }
 
 /// What `retryQuarantinedRecord` did.
@@ -292,6 +295,8 @@ pub struct DismissQuarantinedRecordInput {
     quarantined_record_id: ID,
     /// Why, for whoever asks later.
     note: String,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    idempotency_key: Option<String>,
 }
 
 /// What `dismissQuarantinedRecord` did.
@@ -316,7 +321,9 @@ impl QuarantineMutation {
         #[graphql(desc = "What it takes.")] input: RetryQuarantinedRecordInput,
     ) -> Result<RetryQuarantinedRecordPayload, Failure> {
         let record = id(&input.quarantined_record_id, QuarantineId::parse);
-        let retried = scoped(ctx)?.retry_quarantined(record, input.correction).await;
+        let correction = input.correction;
+        let retried =
+            once(ctx, input.idempotency_key, async |scoped| scoped.retry_quarantined(record, correction).await).await?;
         let (retried, user_errors) = outcome(retried.map_err(Failure::from))?;
         let mut payload = RetryQuarantinedRecordPayload { quarantined_record: None, results: Vec::new(), user_errors };
         if let Some(retried) = retried {
@@ -340,7 +347,9 @@ impl QuarantineMutation {
         #[graphql(desc = "What it takes.")] input: DismissQuarantinedRecordInput,
     ) -> Result<DismissQuarantinedRecordPayload, Failure> {
         let record = id(&input.quarantined_record_id, QuarantineId::parse);
-        let dismissed = scoped(ctx)?.dismiss_quarantined(record, &input.note).await;
+        let note = input.note;
+        let dismissed =
+            once(ctx, input.idempotency_key, async |scoped| scoped.dismiss_quarantined(record, &note).await).await?;
         let (dismissed, user_errors) = outcome(dismissed.map_err(Failure::from))?;
         let quarantined_record = dismissed.map(QuarantinedRecord::from);
         Ok(DismissQuarantinedRecordPayload { quarantined_record, user_errors })

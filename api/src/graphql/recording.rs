@@ -6,14 +6,14 @@ use async_graphql::{ComplexObject, Context, Enum, InputObject, Object, SimpleObj
 use domain::ids::{QuarantineId, TransactionId};
 use domain::transactions::transaction::{self, Draft, Kind};
 use domain::transactions::{self, What};
-use domain::{Code, Problem};
+use domain::{Code, Problem, Scoped};
 
 use super::errors::{Failure, UserError, outcome};
+use super::idempotency::once;
 use super::loaders;
 use super::page::short;
 use super::quarantine::QuarantinedRecord;
 use super::scalars::{DateTime, MoneyInput};
-use super::scoped;
 use super::sources;
 use super::transactions::{Affects, Transaction, TransactionKind};
 
@@ -109,6 +109,8 @@ pub struct RecordTransactionsInput {
     source: String,
     /// At most 1000; a file takes any number.
     transactions: Vec<TransactionInput>,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    idempotency_key: Option<String>,
 }
 
 /// What became of one transaction.
@@ -213,15 +215,16 @@ impl RecordingMutation {
     async fn record_transactions(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What it takes.")] input: RecordTransactionsInput,
+        #[graphql(desc = "What it takes.")] mut input: RecordTransactionsInput,
     ) -> Result<RecordTransactionsPayload, Failure> {
-        let (results, user_errors) = outcome(record(ctx, input).await)?;
+        let key = input.idempotency_key.take();
+        let recorded = once(ctx, key, async |scoped| record(&scoped, input).await).await?;
+        let (results, user_errors) = outcome(recorded.map_err(Failure::from))?;
         Ok(RecordTransactionsPayload { results: results.unwrap_or_default(), user_errors })
     }
 }
 
-async fn record(ctx: &Context<'_>, input: RecordTransactionsInput) -> Result<Vec<RecordTransactionResult>, Failure> {
-    let scoped = scoped(ctx)?;
+async fn record(scoped: &Scoped, input: RecordTransactionsInput) -> domain::Result<Vec<RecordTransactionResult>> {
     let source = sources::named(scoped, &input.source).await?;
     let external_ids: Vec<String> = input.transactions.iter().map(|input| input.external_id.clone()).collect();
     let drafts = input.transactions.into_iter().enumerate();

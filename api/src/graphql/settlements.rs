@@ -11,6 +11,7 @@ use domain::settlements::{self, Statement, blockers};
 
 use super::contracts::Contract;
 use super::errors::{Failure, UserError, outcome};
+use super::idempotency::once;
 use super::ids::id;
 use super::ledger::LedgerEntry;
 use super::loaders::{self, BlockersOf, EntriesOf, StatementOf};
@@ -314,6 +315,8 @@ impl SettlementsQuery {
 pub struct CloseSettlementInput {
     /// The settlement.
     settlement_id: ID,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    idempotency_key: Option<String>,
 }
 
 /// What `closeSettlement` did.
@@ -337,7 +340,8 @@ impl SettlementsMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "What it takes.")] input: CloseSettlementInput,
     ) -> Result<CloseSettlementPayload, Failure> {
-        let closed = scoped(ctx)?.close_settlement(id(&input.settlement_id, SettlementId::parse)).await;
+        let settlement = id(&input.settlement_id, SettlementId::parse);
+        let closed = once(ctx, input.idempotency_key, async |scoped| scoped.close_settlement(settlement).await).await?;
         let (settlement, user_errors) = outcome(closed.map_err(Failure::from))?;
         Ok(CloseSettlementPayload { settlement: settlement.map(Settlement::from), user_errors })
     }

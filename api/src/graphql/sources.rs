@@ -10,6 +10,7 @@ use domain::{Error, Scoped, sources};
 use super::access::{self, Member};
 use super::clauses::Weekday;
 use super::errors::{Failure, UserError, outcome};
+use super::idempotency::once;
 use super::ids::id;
 use super::loaders::{self, DaysOf, MappingOf};
 use super::mappings::{SourceMapping, no_zone};
@@ -223,6 +224,8 @@ pub struct CreateSourceInput {
     mapping: SourceMapping,
     /// The days that it promises to deliver; none when absent.
     calendar: Option<SourceCalendar>,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    idempotency_key: Option<String>,
 }
 
 /// What `updateSourceMapping` takes.
@@ -232,6 +235,8 @@ pub struct UpdateSourceMappingInput {
     source_id: ID,
     /// The mapping from now on.
     mapping: SourceMapping,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    idempotency_key: Option<String>,
 }
 
 /// What `setSourceCalendar` takes.
@@ -241,6 +246,8 @@ pub struct SetSourceCalendarInput {
     source_id: ID,
     /// Null: it promises no days.
     calendar: Option<SourceCalendar>,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    idempotency_key: Option<String>,
 }
 
 macro_rules! source_payload {
@@ -287,6 +294,8 @@ pub struct SignOffSourceDaysInput {
     until: Date,
     /// Why nothing is to come, for whoever asks later.
     note: String,
+    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
+    idempotency_key: Option<String>,
 }
 
 /// What `signOffSourceDays` did.
@@ -309,9 +318,10 @@ impl SourcesMutation {
     async fn create_source(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What it takes.")] input: CreateSourceInput,
+        #[graphql(desc = "What it takes.")] mut input: CreateSourceInput,
     ) -> Result<CreateSourcePayload, Failure> {
-        CreateSourcePayload::of(create(scoped(ctx)?, input).await)
+        let key = input.idempotency_key.take();
+        CreateSourcePayload::of(once(ctx, key, async |scoped| create(&scoped, input).await).await?)
     }
 
     /// Gives a source another mapping. Imports under way go on with the one they began with.
@@ -320,12 +330,11 @@ impl SourcesMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "What it takes.")] input: UpdateSourceMappingInput,
     ) -> Result<UpdateSourceMappingPayload, Failure> {
-        let scoped = scoped(ctx)?;
         let source = id(&input.source_id, SourceId::parse);
-        UpdateSourceMappingPayload::of(match under_mapping(input.mapping) {
-            Ok(mapping) => scoped.update_mapping(source, &mapping).await,
-            Err(error) => Err(error),
-        })
+        let updated = once(ctx, input.idempotency_key, async |scoped| {
+            scoped.update_mapping(source, &under_mapping(input.mapping)?).await
+        });
+        UpdateSourceMappingPayload::of(updated.await?)
     }
 
     /// Says which days a source should deliver.
@@ -334,12 +343,11 @@ impl SourcesMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "What it takes.")] input: SetSourceCalendarInput,
     ) -> Result<SetSourceCalendarPayload, Failure> {
-        let scoped = scoped(ctx)?;
         let source = id(&input.source_id, SourceId::parse);
-        SetSourceCalendarPayload::of(match input.calendar.map(SourceCalendar::core).transpose() {
-            Ok(calendar) => scoped.set_calendar(source, calendar).await,
-            Err(error) => Err(error),
-        })
+        let set = once(ctx, input.idempotency_key, async |scoped| {
+            scoped.set_calendar(source, input.calendar.map(SourceCalendar::core).transpose()?).await
+        });
+        SetSourceCalendarPayload::of(set.await?)
     }
 
     /// Says that nothing is to come for the missing days of a range. Days with transactions stay as they are.
@@ -348,8 +356,10 @@ impl SourcesMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "What it takes.")] input: SignOffSourceDaysInput,
     ) -> Result<SignOffSourceDaysPayload, Failure> {
-        let SignOffSourceDaysInput { source_id, from: Date(from), until: Date(until), note } = input;
-        let signed = sign_off(scoped(ctx)?, id(&source_id, SourceId::parse), (from, until), &note).await;
+        let SignOffSourceDaysInput { source_id, from: Date(from), until: Date(until), note, idempotency_key } = input;
+        let source = id(&source_id, SourceId::parse);
+        let signed =
+            once(ctx, idempotency_key, async |scoped| sign_off(&scoped, source, (from, until), &note).await).await?;
         let (days, user_errors) = outcome(signed.map_err(Failure::from))?;
         Ok(SignOffSourceDaysPayload { days: days.unwrap_or_default(), user_errors })
     }

@@ -14,6 +14,7 @@ use super::{live, pages, session};
 use crate::app::App;
 use crate::graphql::Sender;
 use crate::graphql::execute::{self, Answer, Outcome, Via};
+use crate::graphql::idempotency::HeaderKey;
 use crate::graphql::request::{self, Incoming, Malformed, Parameters};
 
 /// The longest request; files have a way of their own.
@@ -98,6 +99,11 @@ async fn answer(app: &App, request: &Request, via: Via, body: Body) -> Result<An
     let sender = sender(app, request).await?;
     Ok(match asked(request, via == Via::Post, body).await? {
         request::Body::One(incoming) => Answered::One(Box::new(answer_one(app, &sender, *incoming, via).await)),
+        request::Body::Batch(all) if all.len() > 1 && sender.idempotency_key.is_some() => {
+            let message =
+                "the header Idempotency-Key is for one request; in a batch, give each mutation a key in its input";
+            return Err(Stopped::Refused(StatusCode::BAD_REQUEST, message));
+        }
         request::Body::Batch(all) => {
             // One after the other: what a batch changes, it changes in its order.
             let mut answers = Vec::with_capacity(all.len());
@@ -155,7 +161,8 @@ pub(super) async fn sender(app: &App, request: &Request) -> Result<Sender, Stopp
         Err(error @ Error::Fault(_)) => return Err(Stopped::Failed(error)),
         Err(error) => return Err(Stopped::Stranger(error.to_string())),
     };
-    Ok(Sender { session, address: super::client_address(app, request) })
+    let idempotency_key = HeaderKey::of(request.headers());
+    Ok(Sender { session, address: super::client_address(app, request), idempotency_key })
 }
 
 fn write(headers: &HeaderMap, media: Media, answered: Answered) -> Response {

@@ -49,7 +49,7 @@ impl Renderer {
     ) -> Result<(Self, Interest), Refused> {
         let (feed, events) = mpsc::channel(1);
         let (ready, interest) = oneshot::channel();
-        let sender = Sender { session: Session::Caller(Box::new(audience)), address: None };
+        let sender = Sender { session: Session::Caller(Box::new(audience)), address: None, idempotency_key: None };
         let (request, finish) = prepared.into_request(app, &sender, payer);
         let request = request.data(Feed(Mutex::new(Some((events, ready)))));
         let mut responses = app.schema.execute_stream(request);

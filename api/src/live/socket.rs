@@ -185,7 +185,9 @@ impl Drop for Operation {
 
 impl Connection {
     fn new(app: App, access: Access, address: Option<IpAddr>) -> Self {
-        let sender = Sender { session: Session::Caller(Box::new(access.scoped().clone())), address };
+        // A connection brings many operations, so a key of its own is in the input of each.
+        let session = Session::Caller(Box::new(access.scoped().clone()));
+        let sender = Sender { session, address, idempotency_key: None };
         let (to_parts, parts) = mpsc::channel(WAITING);
         Self { app, access, sender, operations: HashMap::new(), parts, to_parts, last: 0, stopping: false }
     }

@@ -6,6 +6,7 @@ mod budgets;
 mod command_line;
 mod costs;
 mod dropped;
+mod idempotency;
 mod import;
 mod isolation;
 mod limits;

@@ -6,11 +6,10 @@ use std::collections::HashMap;
 
 use sea_orm::Set;
 
-use crate::caller::{Permission, Scoped};
+use crate::caller::{Permission, Scoped, Writer};
 use crate::contracts as pricing;
 use crate::db::TenantTx;
 use crate::error::{Code, Error, Fault, Problem, Result};
-use crate::events;
 use crate::ids::ProductId;
 use crate::money::{Asset, MAX_ACCOUNTING_EXPONENT};
 use crate::page::{Page, PageRequest};
@@ -62,13 +61,12 @@ impl Scoped {
     pub async fn create_asset(&self, new: NewAsset) -> Result<Asset> {
         self.require(Permission::Configure)?;
         let asset = checked_asset(&new)?;
-        self.durable(async move |writer| {
-            let tx = writer.begin().await?;
-            if store::asset_by_code(&tx, &asset.code).await?.is_some() {
+        self.change(async move |writer: &Writer, tx: &TenantTx| {
+            if store::asset_by_code(tx, &asset.code).await?.is_some() {
                 let message = format!("the asset '{}' is there already", asset.code);
                 return Err(Problem::new(Code::AlreadyExists, "code", message).into());
             }
-            if transactions::any_in_currency(&tx, &asset.code).await? {
+            if transactions::any_in_currency(tx, &asset.code).await? {
                 let message =
                     format!("there are transactions in {} already, whose digits cannot change any more", asset.code);
                 return Err(Problem::new(Code::WrongState, "code", message).into());
@@ -82,7 +80,6 @@ impl Scoped {
             })
             .await?;
             tx.bump_epoch().await?;
-            tx.commit().await?;
             Ok(asset)
         })
         .await
@@ -105,9 +102,8 @@ impl Scoped {
         self.require(Permission::Configure)?;
         let code = text("code", code, 100)?;
         let version = checked_product(facts)?;
-        self.durable(async move |writer| {
-            let tx = writer.begin().await?;
-            if store::product_by_code(&tx, &code).await?.is_some() {
+        self.change(async move |writer: &Writer, tx: &TenantTx| {
+            if store::product_by_code(tx, &code).await?.is_some() {
                 let message = format!("the product '{code}' is there already");
                 return Err(Problem::new(Code::AlreadyExists, "code", message).into());
             }
@@ -122,7 +118,6 @@ impl Scoped {
             };
             tx.insert(store::product_version::ActiveModel::from(version.clone())).await?;
             tx.bump_epoch().await?;
-            tx.commit().await?;
             Ok(product)
         })
         .await
@@ -133,19 +128,17 @@ impl Scoped {
         self.require(Permission::Configure)?;
         facts.valid_from.get_or_insert_with(|| self.clock().now());
         let version = checked_product(facts)?;
-        self.durable(async move |writer| {
-            let tx = writer.begin().await?;
-            let product = store::product_by_id(&tx, id).await?.ok_or(Error::NotFound("product"))?;
+        self.change(async move |writer: &Writer, tx: &TenantTx| {
+            let product = store::product_by_id(tx, id).await?.ok_or(Error::NotFound("product"))?;
             let version = store::product_version::Model {
                 tenant_id: tx.tenant(),
                 product_id: id,
                 created_at: writer.clock().now(),
                 ..version
             };
-            store::put_product_version(&tx, version).await?;
+            store::put_product_version(tx, version).await?;
             tx.bump_epoch().await?;
-            settlements::reprice_in(&writer, &tx, None).await?;
-            events::commit(&writer, tx).await?;
+            settlements::reprice_in(writer, tx, None).await?;
             Ok(product)
         })
         .await
@@ -176,8 +169,7 @@ impl Scoped {
         tags.sort_unstable();
         tags.dedup();
         let tags = serde_json::to_string(&tags).map_err(|error| Fault::Internal(error.to_string()))?;
-        self.durable(async move |writer| {
-            let tx = writer.begin().await?;
+        self.change(async move |writer: &Writer, tx: &TenantTx| {
             let version = PlayerVersion {
                 tenant_id: tx.tenant(),
                 player: player.to_vec(),
@@ -187,10 +179,9 @@ impl Scoped {
                 test: facts.test,
                 created_at: writer.clock().now(),
             };
-            store::put_player_version(&tx, version).await?;
+            store::put_player_version(tx, version).await?;
             tx.bump_epoch().await?;
-            settlements::reprice_in(&writer, &tx, None).await?;
-            events::commit(&writer, tx).await?;
+            settlements::reprice_in(writer, tx, None).await?;
             Ok(player)
         })
         .await

@@ -3,6 +3,7 @@
 use sea_orm::DbErr;
 use sea_orm::entity::prelude::*;
 use sea_orm::{FromQueryResult, QueryFilter, QueryOrder};
+use serde::{Deserialize, Serialize};
 
 use crate::db::{Reach, TenantTx, tenant_owned};
 use crate::ids::ProductId;
@@ -35,7 +36,7 @@ pub mod product {
     use crate::ids::TenantId;
     use crate::time::Timestamp;
 
-    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, Deserialize)]
     #[sea_orm(table_name = "products")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
@@ -79,7 +80,7 @@ pub mod player_version {
     use crate::ids::TenantId;
     use crate::time::Timestamp;
 
-    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, Deserialize)]
     #[sea_orm(table_name = "player_versions")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]

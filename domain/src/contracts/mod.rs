@@ -16,14 +16,16 @@ pub mod pricing;
 mod store;
 pub mod terms;
 
-use crate::caller::{Permission, Scoped};
+use serde::{Deserialize, Serialize};
+
+use crate::caller::{Permission, Scoped, Writer};
 use crate::db::TenantTx;
 use crate::error::{Code, Error, Fault, Problem, Result};
 use crate::ids::{ContractId, MemberId, PartnerId};
 use crate::page::{Page, PageRequest};
 use crate::partners::text;
 use crate::time::Timestamp;
-use crate::{catalogue, events, partners, settlements, sources};
+use crate::{catalogue, partners, settlements, sources};
 
 pub use book::{Book, PlayerVersion, ProductVersion};
 use contract::{ActiveVersion, Terms};
@@ -32,7 +34,7 @@ pub use period::Period;
 pub use pricing::Pricer;
 pub use store::Model as Contract;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum VersionState {
     Draft,
     Active,
@@ -53,7 +55,7 @@ impl VersionState {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContractVersion {
     pub contract: ContractId,
     /// 1 is the first that was written, whatever it counts from.
@@ -86,12 +88,11 @@ impl Scoped {
     pub async fn create_contract(&self, new: NewContract) -> Result<(Contract, ContractVersion)> {
         self.require(Permission::Configure)?;
         let name = text("name", &new.name, 200)?;
-        self.durable(async move |writer| {
-            let tx = writer.begin().await?;
-            if !partners::exists_in(&tx, new.partner).await? {
+        self.change(async move |writer: &Writer, tx: &TenantTx| {
+            if !partners::exists_in(tx, new.partner).await? {
                 return Err(Problem::new(Code::NotFound, "partnerId", "there is no such partner").into());
             }
-            if store::by_name(&tx, new.partner, &name).await?.is_some() {
+            if store::by_name(tx, new.partner, &name).await?.is_some() {
                 let message = format!("this partner has a contract '{name}' already");
                 return Err(Problem::new(Code::AlreadyExists, "name", message).into());
             }
@@ -103,10 +104,9 @@ impl Scoped {
                 name,
                 created_at: now,
             };
-            check_in(&tx, &contract, &new.terms).await?;
-            store::insert(&tx, contract.clone()).await?;
-            let version = insert_draft(&tx, contract.id, 1, new.terms, now).await?;
-            tx.commit().await?;
+            check_in(tx, &contract, &new.terms).await?;
+            store::insert(tx, contract.clone()).await?;
+            let version = insert_draft(tx, contract.id, 1, new.terms, now).await?;
             Ok((contract, version))
         })
         .await
@@ -115,13 +115,11 @@ impl Scoped {
     /// Writes another version of a contract, as a draft.
     pub async fn draft_contract_version(&self, id: ContractId, terms: Terms) -> Result<ContractVersion> {
         self.require(Permission::Configure)?;
-        self.durable(async move |writer| {
-            let tx = writer.begin().await?;
-            let contract = store::by_id(&tx, id).await?.ok_or(Error::NotFound("contract"))?;
-            check_in(&tx, &contract, &terms).await?;
-            let last = store::versions(&tx, &[id]).await?.last().map_or(0, |last| last.version);
-            let version = insert_draft(&tx, id, last + 1, terms, writer.clock().now()).await?;
-            tx.commit().await?;
+        self.change(async move |writer: &Writer, tx: &TenantTx| {
+            let contract = store::by_id(tx, id).await?.ok_or(Error::NotFound("contract"))?;
+            check_in(tx, &contract, &terms).await?;
+            let last = store::versions(tx, &[id]).await?.last().map_or(0, |last| last.version);
+            let version = insert_draft(tx, id, last + 1, terms, writer.clock().now()).await?;
             Ok(version)
         })
         .await
@@ -130,17 +128,15 @@ impl Scoped {
     /// Changes the terms of a draft.
     pub async fn change_contract_draft(&self, id: ContractId, version: i64, terms: Terms) -> Result<ContractVersion> {
         self.require(Permission::Configure)?;
-        self.durable(async move |writer| {
-            let tx = writer.begin().await?;
-            let (contract, mut draft) = version_in(&tx, id, version).await?;
+        self.change(async move |_: &Writer, tx: &TenantTx| {
+            let (contract, mut draft) = version_in(tx, id, version).await?;
             if draft.state != VersionState::Draft {
                 let message = format!("version {version} is active; write another version instead");
                 return Err(Problem::new(Code::VersionActive, "version", message).into());
             }
-            check_in(&tx, &contract, &terms).await?;
+            check_in(tx, &contract, &terms).await?;
             draft.valid_from = terms.cycle.start_of(terms.valid_from);
-            store::change_version(&tx, id, version, store::draft_of(draft.valid_from, json(&terms)?)).await?;
-            tx.commit().await?;
+            store::change_version(tx, id, version, store::draft_of(draft.valid_from, json(&terms)?)).await?;
             Ok(ContractVersion { terms, ..draft })
         })
         .await
@@ -150,22 +146,20 @@ impl Scoped {
     /// times get corrections. Again is no error and changes nothing.
     pub async fn activate_contract_version(&self, id: ContractId, version: i64) -> Result<ContractVersion> {
         self.require(Permission::Configure)?;
-        self.durable(async move |writer| {
-            let tx = writer.begin().await?;
-            let (contract, mut draft) = version_in(&tx, id, version).await?;
+        self.change(async move |writer: &Writer, tx: &TenantTx| {
+            let (contract, mut draft) = version_in(tx, id, version).await?;
             if draft.state == VersionState::Active {
                 return Ok(draft);
             }
-            let active = check_in(&tx, &contract, &draft.terms).await?;
+            let active = check_in(tx, &contract, &draft.terms).await?;
             let new = draft.clone().active(contract.partner_id);
             let mut problems = activation::check(&new, &active);
-            problems.extend(activation::recuts(&new, &active, &settlements::periods_in(&tx, id).await?));
+            problems.extend(activation::recuts(&new, &active, &settlements::periods_in(tx, id).await?));
             refuse(problems)?;
             let (now, member) = (writer.clock().now(), writer.caller().member());
-            store::change_version(&tx, id, version, store::activated(now, member)).await?;
+            store::change_version(tx, id, version, store::activated(now, member)).await?;
             tx.bump_epoch().await?;
-            settlements::reprice_in(&writer, &tx, Some(id)).await?;
-            events::commit(&writer, tx).await?;
+            settlements::reprice_in(writer, tx, Some(id)).await?;
             (draft.state, draft.activated_at, draft.activated_by) = (VersionState::Active, Some(now), member);
             Ok(draft)
         })

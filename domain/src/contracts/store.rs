@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use sea_orm::entity::prelude::*;
 use sea_orm::{ActiveValue::Set, DbErr, QueryFilter, QueryOrder};
+use serde::{Deserialize, Serialize};
 
 use super::contract::{ActiveVersion, Terms};
 use super::{ContractVersion, VersionState};
@@ -14,7 +15,7 @@ use crate::page::PageRequest;
 use crate::paged;
 use crate::time::Timestamp;
 
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "contracts")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]

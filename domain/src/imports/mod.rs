@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, pin_mut};
 use tokio::task::JoinHandle;
 
-use crate::caller::{Permission, Scoped};
+use crate::caller::{Permission, Scoped, Writer};
 use crate::db::TenantTx;
 use crate::error::{Code, Error, Fault, Problem, Result};
 use crate::ids::{ImportRunId, SourceId};
@@ -47,18 +47,16 @@ impl Scoped {
         self.require(Permission::Record(source))?;
         let file_name = text("fileName", file_name, 200)?;
         let upload_key = upload_key.map(|key| text("uploadKey", key, 200)).transpose()?;
-        self.durable(async move |writer| {
-            let tx = writer.begin().await?;
+        self.change(async move |writer: &Writer, tx: &TenantTx| {
             if let Some(key) = &upload_key
-                && let Some(run) = store::unfinished(&tx, source, key).await?
+                && let Some(run) = store::unfinished(tx, source, key).await?
             {
                 return Ok(run);
             }
             let mapping_version =
-                crate::sources::mapping_version_in(&tx, source).await?.ok_or(Error::NotFound("source"))?;
-            let run = ImportRun::new(&tx, writer.clock(), source, mapping_version, file_name, upload_key);
-            store::insert(&tx, run.clone()).await?;
-            tx.commit().await?;
+                crate::sources::mapping_version_in(tx, source).await?.ok_or(Error::NotFound("source"))?;
+            let run = ImportRun::new(tx, writer.clock(), source, mapping_version, file_name, upload_key);
+            store::insert(tx, run.clone()).await?;
             Ok(run)
         })
         .await
@@ -106,18 +104,16 @@ impl Scoped {
         state: State,
         error: Option<String>,
     ) -> Result<ImportRun> {
-        self.durable(async move |writer| {
-            let tx = writer.begin().await?;
-            let run = store::by_id(&tx, id).await?.ok_or(Error::NotFound("import run"))?;
+        self.change(async move |writer: &Writer, tx: &TenantTx| {
+            let run = store::by_id(tx, id).await?.ok_or(Error::NotFound("import run"))?;
             if let Some(at) = at {
                 at_offset(&run, at)?;
             }
-            let ended = store::end(&tx, id, state, error, writer.clock().now()).await?;
-            let run = store::by_id(&tx, id).await?.ok_or(Error::NotFound("import run"))?;
+            let ended = store::end(tx, id, state, error, writer.clock().now()).await?;
+            let run = store::by_id(tx, id).await?.ok_or(Error::NotFound("import run"))?;
             if !ended {
                 return Err(Problem::new(Code::WrongState, "", format!("the run is {} already", run.state)).into());
             }
-            tx.commit().await?;
             Ok(run)
         })
         .await
@@ -281,6 +277,7 @@ fn submission(
         records,
         piece: Some(piece),
         resolves: None,
+        once: None,
     }
 }
 

@@ -4,7 +4,7 @@ mod store;
 
 use sea_orm::Set;
 
-use crate::caller::{Permission, Scoped};
+use crate::caller::{Permission, Scoped, Writer};
 use crate::db::TenantTx;
 use crate::error::{Code, Error, Problem, Result};
 use crate::ids::PartnerId;
@@ -26,16 +26,14 @@ impl Scoped {
             Some(reference) => text("reference", reference, 60)?,
             None => name.chars().take(60).collect(),
         };
-        self.durable(async move |writer| {
-            let tx = writer.begin().await?;
-            if store::by_reference(&tx, &reference).await?.is_some() {
+        self.change(async move |writer: &Writer, tx: &TenantTx| {
+            if store::by_reference(tx, &reference).await?.is_some() {
                 let message = format!("another partner has the reference '{reference}'");
                 return Err(Problem::new(Code::AlreadyExists, "reference", message).into());
             }
             let now = writer.clock().now();
             let partner = Partner { tenant_id: tx.tenant(), id: writer.clock().id(), reference, name, created_at: now };
             tx.insert(store::ActiveModel::from(partner.clone())).await?;
-            tx.commit().await?;
             Ok(partner)
         })
         .await
@@ -44,11 +42,9 @@ impl Scoped {
     pub async fn rename_partner(&self, id: PartnerId, name: &str) -> Result<Partner> {
         self.require(Permission::Configure)?;
         let name = text("name", name, 200)?;
-        self.durable(async move |writer| {
-            let tx = writer.begin().await?;
-            store::change(&tx, id, store::ActiveModel { name: Set(name), ..Default::default() }).await?;
-            let partner = store::by_id(&tx, id).await?.ok_or(Error::NotFound("partner"))?;
-            tx.commit().await?;
+        self.change(async move |_: &Writer, tx: &TenantTx| {
+            store::change(tx, id, store::ActiveModel { name: Set(name), ..Default::default() }).await?;
+            let partner = store::by_id(tx, id).await?.ok_or(Error::NotFound("partner"))?;
             Ok(partner)
         })
         .await

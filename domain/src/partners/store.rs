@@ -2,6 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 use sea_orm::{DbErr, QueryFilter};
+use serde::{Deserialize, Serialize};
 
 use crate::db::{Reach, TenantTx, tenant_owned};
 use crate::ids::{PartnerId, TenantId};
@@ -9,7 +10,7 @@ use crate::page::PageRequest;
 use crate::paged;
 use crate::time::Timestamp;
 
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "partners")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use crate::caller::{Permission, Scoped};
+use crate::caller::{Permission, Scoped, Writer};
 use crate::contracts::Period;
 use crate::contracts::contract::ActiveVersion;
 use crate::db::TenantTx;
@@ -25,23 +25,21 @@ impl Scoped {
     /// again changes nothing and gives the same settlement.
     pub async fn close_settlement(&self, id: SettlementId) -> Result<Settlement> {
         self.require(Permission::Settle)?;
-        self.durable(async move |writer| {
-            let tx = writer.begin().await?;
-            let settlement = store::by_id(&tx, id).await?.ok_or(Error::NotFound("settlement"))?;
+        self.change(async move |writer: &Writer, tx: &TenantTx| {
+            let settlement = store::by_id(tx, id).await?.ok_or(Error::NotFound("settlement"))?;
             if settlement.state == State::Closed.as_str() {
                 return Ok(settlement);
             }
-            let versions = contracts::active_versions_of_in(&tx, &[settlement.contract_id]).await?;
+            let versions = contracts::active_versions_of_in(tx, &[settlement.contract_id]).await?;
             let this = std::slice::from_ref(&settlement);
-            let mut blockers = blockers_in(&writer, &tx, this, &versions).await?;
+            let mut blockers = blockers_in(writer, tx, this, &versions).await?;
             refuse_if_blocked(blockers.remove(&id).unwrap_or_default())?;
-            let mut statements = statements_in(&tx, std::slice::from_ref(&settlement)).await?;
+            let mut statements = statements_in(tx, std::slice::from_ref(&settlement)).await?;
             let statement = statements.remove(&id).ok_or_else(|| Fault::Internal(format!("{id} has no statement")))?;
-            let closed = close_in(&writer, &tx, settlement, &statement, &versions).await?;
-            let chain = store::of_contracts(&tx, &[closed.contract_id]).await?;
+            let closed = close_in(writer, tx, settlement, &statement, &versions).await?;
+            let chain = store::of_contracts(tx, &[closed.contract_id]).await?;
             let touched = |row: &&Settlement| row.currency == closed.currency && (row.is_open() || row.id == closed.id);
-            events::announce_settlements(&tx, chain.iter().filter(touched));
-            events::commit(&writer, tx).await?;
+            events::announce_settlements(tx, chain.iter().filter(touched));
             Ok(closed)
         })
         .await

@@ -14,7 +14,7 @@ mod store;
 
 use std::collections::HashMap;
 
-use crate::caller::{Permission, Scoped};
+use crate::caller::{Permission, Scoped, Writer};
 use crate::contracts::Period;
 use crate::db::TenantTx;
 use crate::error::Result;
@@ -79,17 +79,15 @@ impl Scoped {
 
     /// Brings the ledger up to what open settlements have earned by now.
     pub(crate) async fn true_up(&self) -> Result<()> {
-        self.durable(async move |writer| {
-            let tx = writer.begin().await?;
-            let open = store::open(&tx).await?;
-            let statements = statement::statements_in(&tx, &open).await?;
+        self.change(async move |writer: &Writer, tx: &TenantTx| {
+            let open = store::open(tx).await?;
+            let statements = statement::statements_in(tx, &open).await?;
             for row in &open {
                 if let Some(statement) = statements.get(&row.id) {
                     let book = ledger::Book { settlement: row.id, partner: row.partner_id, currency: &row.currency };
-                    ledger::true_up_in(&tx, writer.clock(), &book, statement.earned).await?;
+                    ledger::true_up_in(tx, writer.clock(), &book, statement.earned).await?;
                 }
             }
-            tx.commit().await?;
             Ok(())
         })
         .await

@@ -2,6 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 use sea_orm::{DbErr, QueryFilter, QueryOrder, QuerySelect, Value};
+use serde::{Deserialize, Serialize};
 
 use crate::db::bulk::Insert;
 use crate::db::{Reach, TenantTx, tenant_owned};
@@ -13,7 +14,7 @@ use crate::time::Timestamp;
 
 use super::SettlementFilter;
 
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "settlements")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]

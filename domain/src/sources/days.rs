@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use chrono::{Datelike, Days, NaiveDate};
 use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
 
-use crate::caller::{Permission, Scoped};
+use crate::caller::{Permission, Scoped, Writer};
 use crate::db::TenantTx;
 use crate::error::{Code, Error, Problem, Result};
 use crate::ids::SourceId;
@@ -19,7 +20,7 @@ use super::store::{self, SignOff};
 /// The most days that one question or sign-off covers.
 pub const MAX_DAYS: i64 = 400;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DayState {
     /// Transactions came.
     Complete,
@@ -32,7 +33,7 @@ pub enum DayState {
 }
 
 /// What is known of one day of a source.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DayStatus {
     pub day: NaiveDate,
     pub state: DayState,
@@ -78,9 +79,8 @@ impl Scoped {
         self.require(Permission::Settle)?;
         let note = text("note", note, 1_000)?;
         check_range(from, until)?;
-        self.durable(async move |writer| {
-            let tx = writer.begin().await?;
-            let found = store::by_id(&tx, source).await?.ok_or(Error::NotFound("source"))?;
+        self.change(async move |writer: &Writer, tx: &TenantTx| {
+            let found = store::by_id(tx, source).await?.ok_or(Error::NotFound("source"))?;
             let now = writer.clock().now();
             let Some(calendar) = found.calendar()? else {
                 let message = "this source has no calendar, so no day of it is missing";
@@ -97,9 +97,8 @@ impl Scoped {
                 .map(day_number)
                 .collect();
             let sign_off = SignOff { by: writer.caller().member(), at: now, note };
-            store::sign_off(&tx, source, &due, &sign_off).await?;
-            let mut statuses = statuses_in(&tx, &[source], from, until).await?;
-            tx.commit().await?;
+            store::sign_off(tx, source, &due, &sign_off).await?;
+            let mut statuses = statuses_in(tx, &[source], from, until).await?;
             Ok(statuses.remove(&source).unwrap_or_default())
         })
         .await

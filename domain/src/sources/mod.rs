@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use sea_orm::Set;
 
-use crate::caller::{Permission, Scoped};
+use crate::caller::{Permission, Scoped, Writer};
 use crate::db::TenantTx;
 use crate::error::{Code, Error, Fault, Problem, Result};
 use crate::ids::{PartnerId, SourceId};
@@ -71,12 +71,11 @@ impl Scoped {
         let name = text("name", &new.name, 100)?;
         let mapping = checked_mapping(&new.mapping)?;
         let calendar = new.calendar.as_ref().map(checked_calendar).transpose()?;
-        self.durable(async move |writer| {
-            let tx = writer.begin().await?;
-            if !partners::exists_in(&tx, new.partner).await? {
+        self.change(async move |writer: &Writer, tx: &TenantTx| {
+            if !partners::exists_in(tx, new.partner).await? {
                 return Err(Error::NotFound("partner"));
             }
-            if store::by_name(&tx, &name).await?.is_some() {
+            if store::by_name(tx, &name).await?.is_some() {
                 let message = format!("another source is called '{name}'");
                 return Err(Problem::new(Code::AlreadyExists, "name", message).into());
             }
@@ -91,9 +90,8 @@ impl Scoped {
                 created_at: now,
             };
             tx.insert(store::source::ActiveModel::from(source.clone())).await?;
-            store::insert_mapping(&tx, source.id, source.mapping_version, mapping, now).await?;
+            store::insert_mapping(tx, source.id, source.mapping_version, mapping, now).await?;
             tx.bump_epoch().await?;
-            tx.commit().await?;
             Ok(source)
         })
         .await
@@ -103,20 +101,18 @@ impl Scoped {
     pub async fn update_mapping(&self, id: SourceId, mapping: &Mapping) -> Result<Source> {
         self.require(Permission::Configure)?;
         let mapping = checked_mapping(mapping)?;
-        self.durable(async move |writer| {
-            let tx = writer.begin().await?;
-            let source = store::by_id(&tx, id).await?.ok_or(Error::NotFound("source"))?;
-            let current = store::mapping(&tx, id, source.mapping_version).await?;
+        self.change(async move |writer: &Writer, tx: &TenantTx| {
+            let source = store::by_id(tx, id).await?.ok_or(Error::NotFound("source"))?;
+            let current = store::mapping(tx, id, source.mapping_version).await?;
             if current.is_some_and(|current| current.mapping == mapping) {
                 return Ok(source);
             }
             let source = Source { mapping_version: source.mapping_version + 1, ..source };
-            store::insert_mapping(&tx, id, source.mapping_version, mapping, writer.clock().now()).await?;
+            store::insert_mapping(tx, id, source.mapping_version, mapping, writer.clock().now()).await?;
             let change =
                 store::source::ActiveModel { mapping_version: Set(source.mapping_version), ..Default::default() };
-            store::change(&tx, id, change).await?;
+            store::change(tx, id, change).await?;
             tx.bump_epoch().await?;
-            tx.commit().await?;
             Ok(source)
         })
         .await
@@ -127,19 +123,17 @@ impl Scoped {
     pub async fn set_calendar(&self, id: SourceId, calendar: Option<Calendar>) -> Result<Source> {
         self.require(Permission::Configure)?;
         let json = calendar.as_ref().map(checked_calendar).transpose()?;
-        self.durable(async move |writer| {
-            let tx = writer.begin().await?;
-            let source = store::by_id(&tx, id).await?.ok_or(Error::NotFound("source"))?;
+        self.change(async move |_: &Writer, tx: &TenantTx| {
+            let source = store::by_id(tx, id).await?.ok_or(Error::NotFound("source"))?;
             let (before, after) = (days::zone_of(source.calendar()?.as_ref()), days::zone_of(calendar.as_ref()));
-            if before != after && store::has_counted_days(&tx, id).await? {
+            if before != after && store::has_counted_days(tx, id).await? {
                 let message =
                     format!("days of this source are counted in {before} already; that cannot change any more");
                 return Err(Problem::new(Code::WrongState, "calendar.timeZone", message).into());
             }
             let source = Source { calendar: json.clone(), ..source };
-            store::change(&tx, id, store::source::ActiveModel { calendar: Set(json), ..Default::default() }).await?;
+            store::change(tx, id, store::source::ActiveModel { calendar: Set(json), ..Default::default() }).await?;
             tx.bump_epoch().await?;
-            tx.commit().await?;
             Ok(source)
         })
         .await

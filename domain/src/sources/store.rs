@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use sea_orm::entity::prelude::*;
 use sea_orm::{Condition, DbErr, QueryOrder, Set, Value};
+use serde::{Deserialize, Serialize};
 
 use crate::db::TenantTx;
 use crate::db::bulk::Insert;
@@ -18,7 +19,7 @@ pub mod source {
     use super::*;
     use crate::db::{Reach, tenant_owned};
 
-    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, Deserialize)]
     #[sea_orm(table_name = "sources")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
@@ -174,7 +175,7 @@ pub async fn count_days(tx: &TenantTx, counts: BTreeMap<(SourceId, DayNumber), i
 }
 
 /// Who says that nothing is to come for a day, and why.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SignOff {
     pub by: Option<MemberId>,
     pub at: Timestamp,

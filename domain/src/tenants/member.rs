@@ -1,6 +1,8 @@
 //! Who belongs to a tenant, and what may be said about them: names, addresses, and the rule that somebody is always
 //! left to administer.
 
+use serde::{Deserialize, Serialize};
+
 use crate::caller::Role;
 use crate::error::{Code, Problem};
 use crate::ids::{MemberId, PartnerId};
@@ -11,7 +13,7 @@ const MAX_NAME: usize = 200;
 const MAX_EMAIL: usize = 254;
 const SLUG: std::ops::RangeInclusive<usize> = 2..=40;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MemberState {
     /// Has not chosen a password yet.
     Invited,
@@ -20,7 +22,7 @@ pub enum MemberState {
 }
 
 /// A person who may sign in to one tenant.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     pub id: MemberId,
     /// Lower case, once in a tenant.

@@ -1,31 +1,34 @@
 //! People: inviting, promoting and disabling them, and the one-time tokens by which they choose a password.
 
+use serde::{Deserialize, Serialize};
+
 use super::member::{self, Member};
 use super::password;
 use super::store;
 use super::tokens::{Token, TokenKind};
 use super::{NewMember, refused};
 use crate::Domain;
-use crate::caller::{Permission, Role, Scoped};
+use crate::caller::{Permission, Role, Scoped, Writer};
 use crate::db::TenantTx;
 use crate::error::{Code, Error, Problem, Result};
 use crate::events::{self, event::News};
 use crate::ids::{MemberId, OneTimeTokenId, PartnerId};
 use crate::page::{Page, PageRequest};
-use crate::secrets::Secret;
+use crate::secrets::{Secret, exposed};
 use crate::time::{MICROS_PER_DAY, MICROS_PER_HOUR, Timestamp};
 
 const INVITATION_MICROS: i64 = 7 * MICROS_PER_DAY;
 const RESET_MICROS: i64 = MICROS_PER_HOUR;
 
 /// Lets its holder choose a password, once. The administrator who asked for it passes it on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct OneTimeToken {
+    #[serde(with = "exposed")]
     pub token: Secret,
     pub expires_at: Timestamp,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Invitation {
     pub member: Member,
     pub token: OneTimeToken,
@@ -70,18 +73,15 @@ impl Scoped {
         role: Role,
         partner: Option<PartnerId>,
     ) -> Result<Invitation> {
-        let new = check_new_member(email, name, role, partner);
-        self.durable(|writer| async move {
-            writer.require(Permission::Administer)?;
-            let new = new?;
-            let tx = writer.begin().await?;
-            let row = store::new_member(&tx, writer.clock().id(), new, None, writer.clock().now());
+        self.require(Permission::Administer)?;
+        let new = check_new_member(email, name, role, partner)?;
+        self.change(async move |writer: &Writer, tx: &TenantTx| {
+            let row = store::new_member(tx, writer.clock().id(), new, None, writer.clock().now());
             let taken = Problem::new(Code::AlreadyExists, "email", "a member with this address exists");
             let no_partner = Problem::new(Code::NotFound, "partnerId", "there is no such partner");
-            let inserted = store::insert(&tx, row.clone()).await;
+            let inserted = store::insert(tx, row.clone()).await;
             inserted.map_err(|error| refused(error, Some(taken), Some(no_partner)))?;
-            let token = issue_token_in(&tx, &writer, &row).await?;
-            tx.commit().await?;
+            let token = issue_token_in(tx, writer, &row).await?;
             Ok(Invitation { member: row.try_into()?, token })
         })
         .await
@@ -90,17 +90,15 @@ impl Scoped {
     /// A token with which a member chooses a new password (or a first one: an invitation again). Until then the old
     /// password works; earlier tokens do not.
     pub async fn reset_password(&self, id: MemberId) -> Result<Invitation> {
-        self.durable(move |writer| async move {
-            writer.require(Permission::Administer)?;
-            let tx = writer.begin().await?;
-            let row = member_in(&tx, id).await?;
+        self.require(Permission::Administer)?;
+        self.change(async move |writer: &Writer, tx: &TenantTx| {
+            let row = member_in(tx, id).await?;
             if row.disabled_at.is_some() {
                 return Err(
                     Problem::new(Code::WrongState, "memberId", "a disabled member has no password to reset").into()
                 );
             }
-            let token = issue_token_in(&tx, &writer, &row).await?;
-            tx.commit().await?;
+            let token = issue_token_in(tx, writer, &row).await?;
             Ok(Invitation { member: row.try_into()?, token })
         })
         .await
@@ -139,24 +137,23 @@ impl Scoped {
         id: MemberId,
         change: impl FnOnce(&mut store::member::Model) -> Result<()> + Send + 'static,
     ) -> Result<Member> {
-        self.durable(move |writer| async move {
-            writer.require(Permission::Administer)?;
-            let (tx, now) = (writer.begin().await?, writer.clock().now());
-            let mut row = member_in(&tx, id).await?;
+        self.require(Permission::Administer)?;
+        self.change(async move |writer: &Writer, tx: &TenantTx| {
+            let now = writer.clock().now();
+            let mut row = member_in(tx, id).await?;
             let before = Member::try_from(row.clone())?;
             change(&mut row)?;
             let after = Member::try_from(row.clone())?;
-            if !still_administered_in(&tx, &before, &after).await? {
+            if !still_administered_in(tx, &before, &after).await? {
                 let message = "this is the tenant's last administrator; make another one first";
                 return Err(Problem::new(Code::LastAdministrator, "memberId", message).into());
             }
-            store::update_member(&tx, &row).await?;
+            store::update_member(tx, &row).await?;
             if after.state == member::MemberState::Disabled {
-                store::revoke_sessions(&tx, id, now).await?;
-                store::spend_one_time_tokens(&tx, id, now).await?;
+                store::revoke_sessions(tx, id, now).await?;
+                store::spend_one_time_tokens(tx, id, now).await?;
             }
             tx.announce(News::access(id.0));
-            events::commit(&writer, tx).await?;
             Ok(after)
         })
         .await

@@ -4,13 +4,14 @@
 //! of their own that takes turns with the other, so that a request waits for at most one batch of a file. One writer
 //! drains both, because an embedded database has one writing connection; a caller that goes away does not stop it.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
 use crate::caller::Scoped;
 use crate::error::{Fault, Result};
+use crate::idempotency::Slot;
 use crate::ids::TenantId;
 
 use super::context::Context;
@@ -80,7 +81,8 @@ impl Lanes {
         answer.await.map_err(|_| Fault::Internal("the batch was given up".into()))?
     }
 
-    /// The next batch: whatever waits for the tenant whose turn it is, up to the limits.
+    /// The next batch: whatever waits for the tenant whose turn it is, up to the limits. Of requests with one
+    /// idempotency key the first; the next batch finds what became of it.
     fn next(&self) -> Option<Vec<Job>> {
         let mut queues = locked(&self.queues);
         let queues = &mut *queues;
@@ -93,11 +95,13 @@ impl Lanes {
         };
         let tenant = first.scoped.tenant();
         let (mut records, mut bytes) = (first.submission.records.len(), first.submission.raw.len());
+        let mut slots: HashSet<Slot> = first.submission.slot().cloned().into_iter().collect();
         let mut batch = vec![first];
         let mut others = VecDeque::new();
         while let Some(job) = queue.pop_front() {
             let (more, longer) = (records + job.submission.records.len(), bytes + job.submission.raw.len());
-            if job.scoped.tenant() == tenant && more <= BATCH_RECORDS && longer <= BATCH_BYTES {
+            let fits = job.scoped.tenant() == tenant && more <= BATCH_RECORDS && longer <= BATCH_BYTES;
+            if fits && job.submission.slot().is_none_or(|slot| slots.insert(slot.clone())) {
                 (records, bytes) = (more, longer);
                 batch.push(job);
             } else {

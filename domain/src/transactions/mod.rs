@@ -113,6 +113,7 @@ impl Scoped {
             records,
             piece: None,
             resolves: None,
+            once: self.keyed().cloned(),
         };
         self.lanes().submit(self, submission).await
     }
@@ -186,9 +187,14 @@ async fn submit_one(
 ) -> Result<RecordOutcome> {
     let resolves = resolves.map(|record| Resolves { record, by: scoped.caller().member() });
     let records = Arc::new(vec![incoming]);
+    let once = scoped.keyed().cloned();
+    let raw = Arc::new(raw);
     let submission =
-        Submission { source, raw: Arc::new(raw), file_offset: 0, form, header: None, records, piece: None, resolves };
-    let outcomes = scoped.lanes().submit(scoped, submission).await?;
+        Submission { source, raw, file_offset: 0, form, header: None, records, piece: None, resolves, once };
+    the_only(scoped.lanes().submit(scoped, submission).await?)
+}
+
+fn the_only(outcomes: Vec<RecordOutcome>) -> Result<RecordOutcome> {
     outcomes.into_iter().next().ok_or_else(|| Fault::Internal("a record has no outcome".into()).into())
 }
 

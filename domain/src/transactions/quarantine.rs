@@ -8,9 +8,10 @@ use std::collections::HashMap;
 use sea_orm::entity::prelude::*;
 use sea_orm::{DbErr, Set};
 
-use crate::caller::{Permission, Scoped};
+use crate::caller::{Permission, Scoped, Writer};
 use crate::db::{Reach, TenantTx, tenant_owned};
 use crate::error::{Code, Error, Fault, Problem, Result};
+use crate::idempotency;
 use crate::ids::{ImportRunId, MemberId, QuarantineId, SourceId, TenantId};
 use crate::page::{Page, PageRequest};
 use crate::paged;
@@ -21,7 +22,7 @@ use super::batch::{Decision, Found, Wanted};
 use super::store::{hash_of, length};
 use super::submission::{Form, RecordOutcome, Resolves, Submission};
 use super::transaction::Draft;
-use super::{Incoming, submit_one};
+use super::{Incoming, submit_one, the_only};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "quarantined_records")]
@@ -127,7 +128,20 @@ impl Scoped {
     /// a transaction where it came as one). Where it is still wrong it stays in quarantine, and the outcome says why.
     pub async fn retry_quarantined(&self, id: QuarantineId, correction: Option<String>) -> Result<Retried> {
         self.require(Permission::Settle)?;
+        let tx = self.read().await?;
+        // Both from one view: where the record is resolved already by this very request, that is known as well.
+        let known = idempotency::outcome_in(self, &tx).await?;
+        let record = by_id(&tx, id).await?.ok_or(Error::NotFound("quarantined record"))?;
+        drop(tx);
+        let outcome = match known {
+            Some(outcomes) => the_only(outcomes)?,
+            None => self.try_again(record, correction).await?,
+        };
         let record = by_id(&self.read().await?, id).await?.ok_or(Error::NotFound("quarantined record"))?;
+        Ok(Retried { record, outcome })
+    }
+
+    async fn try_again(&self, record: Model, correction: Option<String>) -> Result<RecordOutcome> {
         open(&record)?;
         if correction.is_none() && crate::secrets::sha256(&record.raw) != record.raw_hash.as_slice() {
             let message = "only the beginning of this record was kept; give what is to be taken in its place";
@@ -158,29 +172,26 @@ impl Scoped {
         let form = if record.form == Form::Transaction.as_str() { Form::Transaction } else { Form::Record };
         let number = u64::try_from(record.record_number).unwrap_or_default();
         let incoming = Incoming { number, offset: 0, length: raw.len(), hash: None, content };
-        let outcome = submit_one(self, record.source_id, raw, form, incoming, Some(id)).await?;
-        let record = by_id(&self.read().await?, id).await?.ok_or(Error::NotFound("quarantined record"))?;
-        Ok(Retried { record, outcome })
+        submit_one(self, record.source_id, raw, form, incoming, Some(record.id)).await
     }
 
     /// Sets a record aside for good. The note says why, for whoever asks later.
     pub async fn dismiss_quarantined(&self, id: QuarantineId, note: &str) -> Result<Model> {
         self.require(Permission::Settle)?;
         let note = text("note", note, 1_000)?;
-        self.durable(async move |writer| {
-            let tx = writer.begin().await?;
-            let record = by_id(&tx, id).await?.ok_or(Error::NotFound("quarantined record"))?;
+        self.change(async move |writer: &Writer, tx: &TenantTx| {
+            let record = by_id(tx, id).await?.ok_or(Error::NotFound("quarantined record"))?;
             open(&record)?;
             let change = ActiveModel {
                 note: Set(Some(note)),
                 ..resolved(writer.caller().member(), State::Dismissed, writer.clock().now())
             };
             tx.update::<Entity>(|q| q.set(change).filter(Column::Id.eq(id))).await?;
-            let record = by_id(&tx, id).await?.ok_or(Error::NotFound("quarantined record"))?;
-            tx.commit().await?;
-            Ok(record)
+            Ok(())
         })
-        .await
+        .await?;
+        // Read afterwards, because an outcome that is kept should not have the record's bytes in it once more.
+        by_id(&self.read().await?, id).await?.ok_or(Error::NotFound("quarantined record"))
     }
 }
 

@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::db::TenantTx;
 use crate::error::{Code, Error, Fault, Problem, Result};
 use crate::ids::{BlockId, ConflictId, QuarantineId, TransactionId};
-use crate::{catalogue, contracts, events, imports, settlements, sources};
+use crate::{catalogue, contracts, events, idempotency, imports, settlements, sources};
 
 use super::batch::{Decision, Ids, Prepared};
 use super::context::Context;
@@ -24,7 +24,7 @@ pub(super) async fn batch(jobs: Vec<Job>) {
     let Some(scoped) = jobs.first().map(|job| job.scoped.clone()) else { return };
     let submissions = jobs.iter().map(|job| job.submission.clone()).collect();
     match attempt(&scoped, submissions).await {
-        Ok(outcomes) => jobs.into_iter().zip(outcomes).for_each(|(job, outcome)| job.answer(Ok(outcome))),
+        Ok(answers) => jobs.into_iter().zip(answers).for_each(|(job, answer)| job.answer(answer)),
         Err(_) if jobs.len() > 1 => {
             for job in jobs {
                 let outcome = alone(&job.scoped, job.submission.clone()).await;
@@ -43,7 +43,7 @@ pub(super) async fn batch(jobs: Vec<Job>) {
 
 async fn alone(scoped: &Scoped, submission: Submission) -> Result<Vec<RecordOutcome>> {
     match attempt(scoped, vec![submission.clone()]).await {
-        Ok(mut outcomes) => Ok(outcomes.pop().unwrap_or_default()),
+        Ok(answers) => the_only(answers),
         Err(error) if is_poison(&error) => without_poison(scoped, submission).await,
         Err(error) => Err(error),
     }
@@ -67,8 +67,7 @@ async fn without_poison(scoped: &Scoped, mut submission: Submission) -> Result<V
         let middle = range.start + range.len() / 2;
         suspects.extend([middle..range.end, range.start..middle]);
     }
-    let mut outcomes = attempt(scoped, vec![submission]).await?;
-    Ok(outcomes.pop().unwrap_or_default())
+    the_only(attempt(scoped, vec![submission]).await?)
 }
 
 /// Whether a record is at fault rather than the machine: a sum that an amount cannot hold, a value the schema refuses.
@@ -104,7 +103,14 @@ fn repeat(error: &Error) -> Error {
     }
 }
 
-async fn attempt(scoped: &Scoped, submissions: Vec<Submission>) -> Result<Vec<Vec<RecordOutcome>>> {
+/// What each submission of a batch is answered: its own records' outcomes, or that its idempotency key is another's.
+type Answers = Vec<Result<Vec<RecordOutcome>>>;
+
+fn the_only(mut answers: Answers) -> Result<Vec<RecordOutcome>> {
+    answers.pop().unwrap_or_else(|| Err(Fault::Internal("a submission has no answer".into()).into()))
+}
+
+async fn attempt(scoped: &Scoped, submissions: Vec<Submission>) -> Result<Answers> {
     run(scoped, submissions, true).await
 }
 
@@ -112,10 +118,17 @@ async fn rehearse(scoped: &Scoped, submission: Submission) -> Result<()> {
     run(scoped, vec![submission], false).await.map(drop)
 }
 
-async fn run(scoped: &Scoped, submissions: Vec<Submission>, keep: bool) -> Result<Vec<Vec<RecordOutcome>>> {
+async fn run(scoped: &Scoped, submissions: Vec<Submission>, keep: bool) -> Result<Answers> {
     scoped
         .durable(async move |writer| {
             let tx = writer.begin().await?;
+            let requests: Vec<_> = submissions.iter().map(|submission| submission.once.clone()).collect();
+            let known = idempotency::known_in(&writer, &tx, &requests).await?;
+            let new = submissions.into_iter().zip(&known).filter(|(_, known)| known.is_none());
+            let submissions: Vec<Submission> = new.map(|(submission, _)| submission).collect();
+            if submissions.is_empty() {
+                return Ok(known.into_iter().flatten().collect());
+            }
             let context = context_in(&writer, &tx).await?;
             let mut prepared = checked(submissions, &context).await?;
             let corrections = quarantine::corrections_in(&tx, &prepared.wanted).await?;
@@ -136,7 +149,11 @@ async fn run(scoped: &Scoped, submissions: Vec<Submission>, keep: bool) -> Resul
             } else {
                 tx.rollback().await?;
             }
-            Ok(decision.outcomes)
+            let mut outcomes = decision.outcomes.into_iter();
+            Ok(known
+                .into_iter()
+                .map(|known| known.unwrap_or_else(|| Ok(outcomes.next().unwrap_or_default())))
+                .collect())
         })
         .await
 }
@@ -174,7 +191,14 @@ async fn write(
             quarantine::resolve_in(tx, resolves, submission, outcomes, now).await?;
         }
     }
-    Ok(())
+    // A retry that leaves its record in quarantine is a refusal, whose key may be tried again.
+    let refused = |submission: &Submission, outcomes: &[RecordOutcome]| {
+        submission.resolves.is_some() && matches!(outcomes, [RecordOutcome::Quarantined { .. }])
+    };
+    let done =
+        submissions.iter().zip(&decision.outcomes).filter(|(submission, outcomes)| !refused(submission, outcomes));
+    let done = done.filter_map(|(submission, outcomes)| Some((submission.once.as_deref()?, outcomes)));
+    idempotency::keep_in(scoped, tx, done).await
 }
 
 /// What this tenant's records are checked and priced with, as of this transaction.

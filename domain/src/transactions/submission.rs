@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::Problem;
+use crate::idempotency::{Once, Slot};
 use crate::ids::{ImportRunId, MemberId, QuarantineId, SourceId, TransactionId};
 use crate::imports::Piece;
 
@@ -24,6 +27,8 @@ pub struct Submission {
     pub piece: Option<Piece>,
     /// The quarantined record that this one replaces.
     pub resolves: Option<Resolves>,
+    /// The request that it is, where it came with a key.
+    pub once: Option<Arc<Once>>,
 }
 
 /// A quarantined record, and the member who tries it again: a batch has the records of many callers.
@@ -68,6 +73,11 @@ impl Submission {
         self.piece.map(|piece| piece.run)
     }
 
+    /// The place of its idempotency key.
+    pub fn slot(&self) -> Option<&Slot> {
+        self.once.as_ref().map(|once| once.slot())
+    }
+
     pub fn hash_of(&self, record: &Incoming) -> [u8; 32] {
         record.hash.unwrap_or_else(|| crate::secrets::sha256(self.bytes_of(record)))
     }
@@ -77,7 +87,7 @@ impl Submission {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RecordOutcome {
     /// The mapping made no transaction of it, or staff dismissed it before.
     Ignored,
@@ -89,14 +99,14 @@ pub enum RecordOutcome {
     Taken(Vec<Outcome>),
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
     pub external_id: String,
     pub transaction: TransactionId,
     pub what: What,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum What {
     Recorded,
     /// The same fact again.

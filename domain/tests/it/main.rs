@@ -8,6 +8,7 @@ mod damage;
 mod events;
 mod facts;
 mod gathering;
+mod idempotency;
 mod late;
 mod orders;
 mod recording;
