@@ -15,6 +15,9 @@ fn numbered(count: usize, one: impl Fn(usize) -> String) -> String {
     (0..count).map(one).collect::<Vec<_>>().join(" ")
 }
 
+/// How its message begins, its number, and a document of so many.
+type Limit<'l> = (&'static str, usize, &'l dyn Fn(usize) -> String);
+
 #[tokio::test]
 async fn each_limit_is_met_and_not_passed() {
     let server = TestServer::new().await;
@@ -26,7 +29,7 @@ async fn each_limit_is_met_and_not_passed() {
         let open: String = between.iter().map(|field| format!("{field} {{ ")).collect();
         format!("{{ __schema {{ types {{ {open} name {} }} }} }}", "} ".repeat(between.len()))
     };
-    let of: [(&str, usize, &dyn Fn(usize) -> String); 8] = [
+    let of: [Limit<'_>; 8] = [
         ("brackets nest at most 64 deep", 64, &|n| format!("{{ {}{} }}", "[".repeat(n - 1), "]".repeat(n - 1))),
         ("a document has at most 2000 tokens", 2_000, &|n| format!("{{ {} }}", "viewer ".repeat(n - 2))),
         ("fields nest at most 20 deep", 20, &deep),
@@ -69,6 +72,7 @@ async fn a_document_costs_at_most_so_much() {
         let (_, answer) = server.ask_raw(Some(&ada), &json!({ "query": query }).to_string()).await;
         (answer["extensions"]["cost"]["requested"].as_u64(), answer)
     };
+    assert_eq!(cost("{ members { nodes { id } } }").await.0, Some(201), "as docs/transport.md says");
     let (Some(one), _) = cost(&pages(1)).await else { panic!("it runs") };
     let (Some(two), answer) = cost(&pages(2)).await else { panic!("it runs") };
     assert_eq!(two - one, 100, "a field more in a list of a hundred");

@@ -47,110 +47,73 @@ async fn body_of(response: Response) -> Value {
     serde_json::from_str(&response.into_body().into_string().await.expect("text")).expect("JSON")
 }
 
+/// The status in `graphql-response+json` and in plain JSON, whether there is data, and the error's code.
+type Outcome = (u16, u16, bool, &'static str);
+
+const EXECUTED: Outcome = (200, 200, true, "none");
+const PARTIAL: Outcome = (294, 200, true, "BAD_USER_INPUT");
+const MALFORMED: Outcome = (400, 400, false, "BAD_USER_INPUT");
+const INVALID: Outcome = (400, 200, false, "BAD_USER_INPUT");
+const UNKNOWN: Outcome = (400, 200, false, "PERSISTED_QUERY_NOT_FOUND");
+const NOBODY: Outcome = (401, 200, false, "UNAUTHENTICATED");
+const STRANGER: Outcome = (401, 401, false, "UNAUTHENTICATED");
+const FORBIDDEN: Outcome = (403, 200, false, "FORBIDDEN");
+
 #[tokio::test]
 async fn a_status_for_each_outcome_in_each_media_type() {
     let server = TestServer::new().await;
     let crash = server.crash("acme").await;
     let (ada, key) = (Some(crash.ada.as_str()), Some(crash.key.as_str()));
-    let query = |query: &str| json!({ "query": query }).to_string();
-    let with = |query: &str, variables: Value| json!({ "query": query, "variables": variables }).to_string();
-    // Who asks what, the status for each media type, whether there is data, and the error's code.
-    let cases: [(&str, Option<&str>, String, u16, u16, bool, &str); 20] = [
-        ("executed", ada, query("{ viewer { tenant { slug } } }"), 200, 200, true, "none"),
-        (
-            "partial",
-            ada,
-            query("{ viewer { tenant { slug } } members(first: 0) { nodes { id } } }"),
-            294,
-            200,
-            true,
-            "BAD_USER_INPUT",
-        ),
-        ("no JSON", ada, "{".to_owned(), 400, 400, false, "BAD_USER_INPUT"),
-        ("no body", ada, String::new(), 400, 400, false, "BAD_USER_INPUT"),
-        ("no query", ada, json!({ "qeury": "{ a }" }).to_string(), 400, 400, false, "BAD_USER_INPUT"),
-        ("wrong variables", ada, with("{ __typename }", json!([7])), 400, 400, false, "BAD_USER_INPUT"),
-        ("no document", ada, query("{"), 400, 200, false, "BAD_USER_INPUT"),
-        ("not valid", ada, query("{ nothingLikeIt }"), 400, 200, false, "BAD_USER_INPUT"),
-        (
-            "no such operation",
-            ada,
-            json!({ "query": "query a { __typename }", "operationName": "b" }).to_string(),
-            400,
-            200,
-            false,
-            "BAD_USER_INPUT",
-        ),
-        (
-            "which operation",
-            ada,
-            query("query a { __typename } query b { __typename }"),
-            400,
-            200,
-            false,
-            "BAD_USER_INPUT",
-        ),
-        (
-            "wrong variable",
-            ada,
-            with("query($id: ID!) { node(id: $id) { id } }", json!({ "id": null })),
-            400,
-            200,
-            false,
-            "BAD_USER_INPUT",
-        ),
-        ("beyond a limit", ada, query(&"[".repeat(2000)), 400, 200, false, "BAD_USER_INPUT"),
-        ("a subscription", ada, query("subscription { a }"), 400, 200, false, "BAD_USER_INPUT"),
-        (
-            "not known",
-            ada,
-            json!({ "extensions": { "persistedQuery": { "version": 1, "sha256Hash": "0".repeat(64) } } }).to_string(),
-            400,
-            200,
-            false,
-            "PERSISTED_QUERY_NOT_FOUND",
-        ),
-        ("nobody", None, query("{ viewer { tenant { slug } } }"), 401, 200, false, "UNAUTHENTICATED"),
-        ("a stranger", Some("garbage"), query("{ __typename }"), 401, 401, false, "UNAUTHENTICATED"),
-        (
-            "nobody asks for the schema",
-            None,
-            query("{ __schema { queryType { name } } }"),
-            401,
-            200,
-            false,
-            "UNAUTHENTICATED",
-        ),
-        (
-            "a key asks for the schema",
-            key,
-            query("{ ...f } fragment f on Query { __schema { queryType { name } } }"),
-            403,
-            200,
-            false,
-            "FORBIDDEN",
-        ),
-        ("a key asks for a type", key, query("{ t: __type(name: \"Query\") { name } }"), 403, 200, false, "FORBIDDEN"),
-        ("a member asks for the schema", ada, query("{ __schema { queryType { name } } }"), 200, 200, true, "none"),
-    ];
-    for (what, token, body, exact, plain, has_data, expected) in cases {
-        for (accept, media, status) in [
-            (EXACT, EXACT, exact),
-            (PLAIN, PLAIN, plain),
-            ("*/*", PLAIN, plain),
-            ("", PLAIN, plain),
-            ("application/json;q=0.9, application/graphql-response+json", EXACT, exact),
-        ] {
-            let response = server.send(post(token, accept, body.clone())).await;
-            assert_eq!(response.status().as_u16(), status, "{what}, {accept}");
-            assert_eq!(response.content_type(), Some(&*format!("{media}; charset=utf-8")), "{what}, {accept}");
-            assert_eq!(response.header("www-authenticate"), (status == 401).then_some("Bearer"), "{what}");
-            assert_eq!(response.header("cache-control"), Some("no-store"));
-            let answer = body_of(response).await;
-            assert_eq!((answer.get("data").is_some(), code(&answer)), (has_data, expected), "{what}: {answer}");
-            let coded = |error: &Value| error["extensions"]["code"].is_string();
-            assert!(answer["errors"].as_array().is_none_or(|errors| errors.iter().all(coded)), "{answer}");
-        }
+    for (token, body, outcome) in [
+        (ada, "", MALFORMED),
+        (ada, "{", MALFORMED),
+        (ada, r#"{"qeury": "{ __typename }"}"#, MALFORMED),
+        (ada, r#"{"query": "{ __typename }", "variables": [7]}"#, MALFORMED),
+        (ada, r#"{"query": "query a { __typename }", "operationName": "b"}"#, INVALID),
+        (ada, r#"{"query": "query($id: ID!) { node(id: $id) { id } }", "variables": {"id": null}}"#, INVALID),
+    ] {
+        check(&server, token, body, outcome).await;
+    }
+    let never_sent = json!({ "version": 1, "sha256Hash": "0".repeat(64) });
+    let never_sent = json!({ "extensions": { "persistedQuery": never_sent } });
+    check(&server, ada, &never_sent.to_string(), UNKNOWN).await;
+    let nested = "[".repeat(2000);
+    for (token, query, outcome) in [
+        (ada, "{ viewer { tenant { slug } } }", EXECUTED),
+        (ada, "{ __schema { queryType { name } } }", EXECUTED),
+        (ada, "{ viewer { tenant { slug } } members(first: 0) { nodes { id } } }", PARTIAL),
+        (ada, "{", INVALID),
+        (ada, "{ nothingLikeIt }", INVALID),
+        (ada, "query a { __typename } query b { __typename }", INVALID),
+        (ada, "subscription { a }", INVALID),
+        (ada, &nested, INVALID),
+        (None, "{ viewer { tenant { slug } } }", NOBODY),
+        (None, "{ __schema { queryType { name } } }", NOBODY),
+        (Some("garbage"), "{ __typename }", STRANGER),
+        (key, "{ ...f } fragment f on Query { __schema { queryType { name } } }", FORBIDDEN),
+        (key, "{ t: __type(name: \"Query\") { name } }", FORBIDDEN),
+    ] {
+        check(&server, token, &json!({ "query": query }).to_string(), outcome).await;
+    }
+}
+
+async fn check(server: &TestServer, token: Option<&str>, body: &str, (exact, plain, has_data, expected): Outcome) {
+    for (accept, media, status) in [
+        (EXACT, EXACT, exact),
+        (PLAIN, PLAIN, plain),
+        ("*/*", PLAIN, plain),
+        ("", PLAIN, plain),
+        ("application/json;q=0.9, application/graphql-response+json", EXACT, exact),
+    ] {
+        let response = server.send(post(token, accept, body.to_owned())).await;
+        assert_eq!(response.status().as_u16(), status, "{body}, {accept}");
+        assert_eq!(response.content_type(), Some(&*format!("{media}; charset=utf-8")), "{body}, {accept}");
+        assert_eq!(response.header("www-authenticate"), (status == 401).then_some("Bearer"), "{body}");
+        assert_eq!(response.header("cache-control"), Some("no-store"));
+        let answer = body_of(response).await;
+        assert_eq!((answer.get("data").is_some(), code(&answer)), (has_data, expected), "{body}: {answer}");
+        let coded = |error: &Value| error["extensions"]["code"].is_string();
+        assert!(answer["errors"].as_array().is_none_or(|errors| errors.iter().all(coded)), "{answer}");
     }
 }
 
