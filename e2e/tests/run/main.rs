@@ -2,5 +2,6 @@
 
 mod crash;
 mod demo;
+mod docs;
 mod kill;
 mod saldo;
