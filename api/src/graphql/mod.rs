@@ -12,11 +12,14 @@
 //! 4. A mutation takes one `input` with an `idempotencyKey`, runs the service in [`idempotency::once`], and hands the
 //!    outcome to [`errors::outcome`], which splits it into what changed and `userErrors`. Paths of problems are the
 //!    input's own field names.
-//! 5. Ids come in by [`ids::id`], lists go out by [`page::connection`], money by `scalars::Money`.
+//! 5. Ids come in by [`ids::id`]; what is named by an id goes out as the thing itself, through `loaders`. Lists go out by
+//!    [`page::connection`], or say in `api/tests/it/schema.rs` what bounds them; both count their rows in the request's
+//!    cost by [`page::cost`] and [`page::short`]. Money goes out as `scalars::Money`.
 //! 6. `cargo run -p api -- schema > schema.graphql`; a test compares.
 
 pub mod access;
 pub mod agreed;
+pub mod api_keys;
 pub mod catalogue;
 pub mod clauses;
 pub mod contracts;
@@ -63,6 +66,7 @@ use crate::rates::{Payer, Place, Rates};
 pub struct Query(
     node::NodeQuery,
     access::AccessQuery,
+    api_keys::ApiKeysQuery,
     partners::PartnersQuery,
     catalogue::CatalogueQuery,
     sources::SourcesQuery,
@@ -79,6 +83,7 @@ pub struct Query(
 pub struct Mutation(
     sessions::SessionsMutation,
     access::AccessMutation,
+    api_keys::ApiKeysMutation,
     partners::PartnersMutation,
     catalogue::CatalogueMutation,
     sources::SourcesMutation,

@@ -7,7 +7,8 @@ use domain::ids::{
 };
 use domain::{Error, Scoped};
 
-use super::access::{ApiKey, Member};
+use super::access::Member;
+use super::api_keys::ApiKey;
 use super::catalogue::Product;
 use super::contracts::Contract;
 use super::errors::{Failure, or_null};

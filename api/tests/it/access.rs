@@ -115,3 +115,41 @@ async fn what_is_not_yours_is_not_there() {
         }
     }
 }
+
+/// A field that names a member, or a source of a scope, is null for whoever may not see it, and no error.
+#[tokio::test]
+async fn what_one_may_not_see_is_null_where_a_field_leads_to_it() {
+    let server = TestServer::new().await;
+    let crash = server.crash("acme").await;
+    let other = server.mutate(&crash.ada, "createPartner", json!({ "name": "Other" }), "partner { id }").await;
+    let mut terms = crate::support::terms();
+    terms["role"] = json!("AFFILIATE");
+    let contract = json!({ "partnerId": other["partner"]["id"], "name": "Share", "terms": terms });
+    let contract = server.mutate(&crash.ada, "createContract", contract, "contract { id }").await;
+    let first = json!({ "contractId": contract["contract"]["id"], "version": 1 });
+    server.mutate(&crash.ada, "activateContractVersion", first, "contract { id }").await;
+    let contracts = "{ contracts(first: 1) { nodes { name versions { activatedBy { email } terms { scope { sources { name } } } } } } }";
+    let seen_by = async |token: &str| {
+        let seen = server.query(token, contracts, json!({})).await;
+        assert_eq!(seen["contracts"]["nodes"][0]["name"], "Share");
+        let version = &seen["contracts"]["nodes"][0]["versions"][0];
+        (version["activatedBy"]["email"].clone(), version["terms"]["scope"]["sources"][0]["name"].clone())
+    };
+    assert_eq!(seen_by(&crash.ada).await, (json!("ada@acme.test"), json!("crash")));
+    for (email, partner, source) in [
+        ("reader@acme.test", Value::Null, json!("crash")),
+        ("user@other.test", other["partner"]["id"].clone(), Value::Null),
+    ] {
+        let invite = json!({ "email": email, "name": "U", "role": "READ_ONLY", "partnerId": partner });
+        let invited = server.mutate(&crash.ada, "inviteMember", invite, "oneTimeToken { token }").await;
+        let once = invited["oneTimeToken"]["token"].as_str().unwrap();
+        server.domain.accept_token(once, PASSWORD).await.expect("a password");
+        let token = server.token("acme", email).await;
+        assert_eq!(seen_by(&token).await, (Value::Null, source), "{email}");
+        let own = server.query(&token, "{ viewer { member { email partner { id } } } }", json!({})).await;
+        assert_eq!(
+            own["viewer"]["member"],
+            json!({ "email": email, "partner": partner.as_str().map(|id| json!({ "id": id })) })
+        );
+    }
+}

@@ -214,3 +214,20 @@ async fn what_departs_from_the_pattern_is_found() {
         assert!(found.iter().any(|found| found.contains(finding)), "{finding}: {found:?}");
     }
 }
+
+/// Every code that a client can meet is explained.
+#[test]
+fn the_catalogue_has_every_code() {
+    let catalogue = include_str!("../../../docs/api.md");
+    let explained = |code: &str| catalogue.lines().any(|line| line.starts_with(&format!("| `{code}` |")));
+    let mut codes: Vec<&str> = domain::Code::ALL.iter().map(|code| code.as_str()).collect();
+    let of_requests = include_str!("../../src/graphql/errors.rs").split("coded(\"").skip(1);
+    let of_requests: Vec<&str> = of_requests.filter_map(|rest| rest.split('"').next()).collect();
+    assert!(of_requests.len() > 4, "the codes of requests were read");
+    codes.extend(of_requests);
+    let missing: Vec<&str> = codes.iter().filter(|code| !explained(code)).copied().collect();
+    assert!(missing.is_empty(), "docs/api.md does not explain {missing:?}");
+    let rows = catalogue.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    let unknown: Vec<&str> = rows.map(|(code, _)| code).filter(|code| !codes.contains(code)).collect();
+    assert!(unknown.is_empty(), "docs/api.md explains {unknown:?}, which do not exist");
+}

@@ -3,6 +3,7 @@
 mod clients;
 mod crash;
 mod demo;
+mod docs;
 mod follower;
 mod kill;
 mod live;
