@@ -1,21 +1,21 @@
 // The clients that partners build with, unchanged, against a running Saldo: queries, mutations and live updates, and
-// going on after a break without a gap. SALDO_URL is its address, SALDO_TOKEN an administrator's access token; the
+// going on after a break without a gap. SALDO_URL is its endpoint, SALDO_TOKEN an administrator's access token; the
 // tenant has the source `crash` and its contract.
 
 import assert from 'node:assert/strict';
 import { createHash, randomUUID } from 'node:crypto';
 import test from 'node:test';
 
-import { ApolloClient, ApolloLink, HttpLink, InMemoryCache, gql } from '@apollo/client/core/index.js';
-import { createPersistedQueryLink } from '@apollo/client/link/persisted-queries/index.js';
-import { GraphQLWsLink } from '@apollo/client/link/subscriptions/index.js';
+import { ApolloClient, ApolloLink, HttpLink, InMemoryCache, gql } from '@apollo/client/core';
+import { createPersistedQueryLink } from '@apollo/client/link/persisted-queries';
+import { GraphQLWsLink } from '@apollo/client/link/subscriptions';
 import { Client, cacheExchange, fetchExchange, subscriptionExchange } from '@urql/core';
 import { OperationTypeNode } from 'graphql';
 import { createClient as createSseClient } from 'graphql-sse';
 import { createClient as createWsClient } from 'graphql-ws';
 import WebSocket from 'ws';
 
-const url = process.env.SALDO_URL;
+const url = process.env.SALDO_URL.replace(/\/graphql$/, '');
 const token = process.env.SALDO_TOKEN;
 const authorization = `Bearer ${token}`;
 

@@ -5,6 +5,7 @@ use std::process::Stdio;
 
 use tokio::process::Command;
 
+use crate::crash::set_up;
 use crate::saldo::Saldo;
 
 /// The folder of the clients; `None` where they are not installed, which says so.
@@ -17,15 +18,10 @@ fn clients() -> Option<PathBuf> {
     None
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn http_is_what_the_audits_say() {
-    let Some(folder) = clients() else { return };
-    let mut saldo = Saldo::new().await;
-    saldo.tenant("acme").await;
-    saldo.serve().await;
-    let token = saldo.token("acme").await;
-    let audit = Command::new("node")
-        .args(["--test", "--test-reporter=spec", "audit.test.js"])
+/// Runs one of the clients' test files; what it said.
+async fn run(folder: &Path, file: &str, saldo: &Saldo, token: &str) -> String {
+    let tests = Command::new("node")
+        .args(["--test", "--test-reporter=spec", file])
         .current_dir(folder)
         .env("SALDO_URL", saldo.url("/graphql"))
         .env("SALDO_TOKEN", token)
@@ -34,7 +30,30 @@ async fn http_is_what_the_audits_say() {
         .output()
         .await
         .expect("Node starts");
-    let said = String::from_utf8_lossy(&audit.stdout);
-    assert!(audit.status.success(), "{said}{}", String::from_utf8_lossy(&audit.stderr));
-    assert!(said.contains("fail 0") && said.contains("SHOULD use 400"), "the audits ran: {said}");
+    let said = String::from_utf8_lossy(&tests.stdout).into_owned();
+    assert!(tests.status.success() && said.contains("fail 0"), "{said}{}", String::from_utf8_lossy(&tests.stderr));
+    said
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn http_is_what_the_audits_say() {
+    let Some(folder) = clients() else { return };
+    let mut saldo = Saldo::new().await;
+    saldo.tenant("acme").await;
+    saldo.serve().await;
+    let said = run(&folder, "audit.test.js", &saldo, &saldo.token("acme").await).await;
+    assert!(said.contains("SHOULD use 400"), "the audits ran: {said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_clients_that_people_use_work_unchanged() {
+    let Some(folder) = clients() else { return };
+    let mut saldo = Saldo::new().await;
+    saldo.tenant("acme").await;
+    saldo.serve().await;
+    let game = set_up(&saldo, "acme", "CARRY").await;
+    let said = run(&folder, "clients.test.js", &saldo, &game.token).await;
+    for client in ["graphql-ws", "graphql-sse", "urql", "Apollo"] {
+        assert!(said.contains(client), "{client} ran: {said}");
+    }
 }
