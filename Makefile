@@ -57,9 +57,11 @@ lint: tools ## Formatting and clippy, warnings denied
 fmt: tools ## Format the code
 	$(CARGO) fmt --all
 
-bench: tools ## Measure the pipeline beside raw inserts, in one run (release build)
-	$(call step,Building the benchmark)
+bench: tools ## Measure recording beside raw inserts, and with live subscribers beside none (release build)
+	$(call step,Building the benchmarks)
+	$(CARGO) build --release --package api --bin saldo
 	$(CARGO) bench --package domain --bench pipeline
+	$(CARGO) bench --package e2e --bench live
 
 schema: tools ## Write schema.graphql anew from the code
 	$(CARGO) run --quiet --package api --bin saldo -- schema > schema.graphql.new

@@ -10,6 +10,21 @@ use domain::{Code, Error, Fault, Problem};
 /// Too much was asked for, or asked too often.
 pub const RATE_LIMITED: &str = "RATE_LIMITED";
 
+/// Every code that an error of a request may have; `docs/api.md` explains them. Those of user errors are `domain::Code`.
+pub const REQUEST_CODES: [&str; 11] = [
+    "UNAUTHENTICATED",
+    "FORBIDDEN",
+    "NOT_FOUND",
+    "BAD_USER_INPUT",
+    "INTERNAL",
+    RATE_LIMITED,
+    "PERSISTED_QUERY_NOT_FOUND",
+    "QUERY_NOT_ALLOWED",
+    "CURSOR_EXPIRED",
+    "UNAVAILABLE",
+    "TOO_SLOW",
+];
+
 tokio::task_local! {
     /// The request that this task serves.
     static REQUEST: String;
@@ -123,6 +138,7 @@ fn internal(request: &str) -> async_graphql::Error {
 }
 
 fn coded(code: &str, message: &str) -> async_graphql::Error {
+    debug_assert!(REQUEST_CODES.contains(&code), "{code} is in no catalogue");
     async_graphql::Error::new(message).extend_with(|_, values| values.set("code", code))
 }
 
@@ -130,7 +146,11 @@ fn told(error: &Error) -> async_graphql::Error {
     match error {
         Error::Denied(_) => coded("FORBIDDEN", &error.to_string()),
         Error::NotFound(_) => coded("NOT_FOUND", &error.to_string()),
-        Error::Invalid(_) => coded("BAD_USER_INPUT", &error.to_string()),
+        Error::Invalid(problems) => {
+            // What a client does about this one is to begin anew, and not to correct its request.
+            let expired = problems.iter().any(|problem| problem.code == Code::CursorExpired);
+            coded(if expired { Code::CursorExpired.as_str() } else { "BAD_USER_INPUT" }, &error.to_string())
+        }
         Error::Fault(fault) => internal(&logged(fault)),
     }
 }

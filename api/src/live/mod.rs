@@ -30,7 +30,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::app::App;
 use crate::graphql::Sender;
-use crate::graphql::errors::{Failure, RATE_LIMITED};
+use crate::graphql::errors::{Failure, RATE_LIMITED, REQUEST_CODES};
 use crate::graphql::execute::{Answer, Outcome, Prepared, Refused};
 
 use self::group::{Group, Update, Updates};
@@ -211,6 +211,7 @@ fn ended(why: Ending, cursor: Option<&str>) -> String {
         }
         Ending::Broken => ("INTERNAL", "the subscription broke; subscribe again"),
     };
+    debug_assert!(REQUEST_CODES.contains(&code), "{code} is in no catalogue");
     let extensions = match cursor {
         Some(cursor) => json!({ "code": code, "cursor": cursor }),
         None => json!({ "code": code }),

@@ -152,7 +152,7 @@ async fn catalogue(all: &mut Replays) {
     let input = json!({ "productId": product["product"]["id"], "name": "Dice II", "theoreticalRtp": "0.96" });
     all.replayed("changeProduct", input, "product { id code }").await;
     let input = json!({ "player": "alice", "segment": "vip", "tags": ["b", "a"], "test": true });
-    all.replayed("setPlayer", input, "player { player validFrom segment tags test }").await;
+    all.replayed("setPlayer", input, "player { pseudonym versions { validFrom segment tags test } }").await;
 }
 
 async fn partners_and_sources(all: &mut Replays) -> Value {
@@ -189,22 +189,22 @@ async fn contracts(all: &mut Replays, partner: &Value) {
 }
 
 async fn records(all: &mut Replays, source: &str, contract: &str) {
-    let results = "results { externalId outcome quarantinedRecordId transaction { id } }";
+    let results = "results { externalId outcome quarantinedRecord { id } transaction { id } }";
     let unknown = ["2", "3"].map(|id| stake(id, "plinko"));
     let input = json!({ "source": "crash", "transactions": [stake("1", "crash"), unknown[0], unknown[1]] });
     let recorded = all.replayed("recordTransactions", input, results).await["results"].clone();
     assert_eq!((&recorded[0]["outcome"], &recorded[1]["outcome"]), (&json!("RECORDED"), &json!("QUARANTINED")));
 
-    let (second, third) = (&recorded[1]["quarantinedRecordId"], &recorded[2]["quarantinedRecordId"]);
-    let retry = json!({ "recordId": second, "idempotencyKey": "key-of-retryQuarantinedRecord" });
-    let fields = "record { id state } results { externalId outcome transaction { id } }";
+    let (second, third) = (&recorded[1]["quarantinedRecord"]["id"], &recorded[2]["quarantinedRecord"]["id"]);
+    let retry = json!({ "quarantinedRecordId": second, "idempotencyKey": "key-of-retryQuarantinedRecord" });
+    let fields = "quarantinedRecord { id state } results { externalId outcome transaction { id } }";
     let still = all.send("retryQuarantinedRecord", &retry, fields, &[]).await;
     assert_eq!(codes(&still), ["UNKNOWN_PRODUCT"]);
     all.server.mutate(&all.ada, "createProduct", json!({ "code": "plinko", "name": "P" }), "product { id }").await;
-    let retried = all.replayed("retryQuarantinedRecord", json!({ "recordId": second }), fields).await;
+    let retried = all.replayed("retryQuarantinedRecord", json!({ "quarantinedRecordId": second }), fields).await;
     assert_eq!(retried["results"][0]["outcome"], "RECORDED", "a refusal has left the key free");
-    let input = json!({ "recordId": third, "note": "a test of theirs" });
-    all.replayed("dismissQuarantinedRecord", input, "record { id state note }").await;
+    let input = json!({ "quarantinedRecordId": third, "note": "a test of theirs" });
+    all.replayed("dismissQuarantinedRecord", input, "quarantinedRecord { id state note }").await;
 
     let operator = all.server.domain.operator("acme").await.expect("its operator");
     let operator = all.server.domain.for_caller(operator);

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use domain::time::MICROS_PER_SECOND;
+use domain::time::{MICROS_PER_DAY, MICROS_PER_SECOND};
 use futures_util::{SinkExt, StreamExt};
 use poem::Request;
 use poem::http::{Method, StatusCode};
@@ -365,6 +365,21 @@ async fn a_connection_ends_with_its_token() {
     assert_eq!(idle.closed().await, 4403);
     let ended = stream.into_body().into_string().await.unwrap();
     assert!(ended.contains("UNAUTHENTICATED") && ended.ends_with("event: complete\ndata:\n\n"), "{ended}");
+}
+
+#[tokio::test]
+async fn a_cursor_whose_events_are_gone_is_refused() {
+    let server = TestServer::with_set_clock().await;
+    let crash = server.crash("acme").await;
+    let address = server.listen().await;
+    let begin = server.cursor(&crash.ada).await;
+    server.play(&crash, 0, "11").await;
+    server.pass(8 * MICROS_PER_DAY);
+    server.domain.prune().await;
+    let mut client = Client::signed_in(address, &server.token("acme", "ada@acme.test").await).await;
+    client.follow("1", json!({ "after": begin })).await;
+    let refused = client.hear().await;
+    assert_eq!(refused["payload"][0]["extensions"]["code"], "CURSOR_EXPIRED", "{refused}");
 }
 
 #[tokio::test]
