@@ -143,6 +143,40 @@ impl Server {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_stops_tells_subscribers_where_to_resume() {
+    let mut server = Server::start().await;
+    server.record(0).await;
+    let mut said = Vec::new();
+    for way in [Way::Socket, Way::Events] {
+        let mut messages =
+            messages(way, &server.url(), &server.game.token, &server.client, None).await.expect("a stream");
+        // Follows from now on, which an update shows.
+        let mut number = said.len() * 100;
+        let update = loop {
+            number += 1;
+            let recorded = server.record(number);
+            let (message, ()) = futures_util::future::join(messages.next(), recorded).await;
+            if let Some(message) = message {
+                break message["payload"]["data"]["settlementUpdated"].clone();
+            }
+        };
+        said.push((update, messages));
+    }
+    server.saldo.get_mut().terminate().await;
+    for (update, messages) in said {
+        let rest: Vec<Value> = messages.collect().await;
+        let end = rest.iter().find(|message| message["type"] == "error" || !message["payload"]["errors"].is_null());
+        let end = end.unwrap_or_else(|| panic!("nobody said that it ends: {rest:?}"));
+        let errors = if end["type"] == "error" { &end["payload"] } else { &end["payload"]["errors"] };
+        assert_eq!(errors[0]["extensions"]["code"], "UNAVAILABLE");
+        let cursor = errors[0]["extensions"]["cursor"].as_str().expect("a cursor");
+        assert!(place(cursor) >= place(update["cursor"].as_str().expect("a cursor")));
+        let last = rest.last().expect("an end");
+        assert!(last["type"] == "complete" || last["code"] == 1012, "{rest:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_updates_reach_everybody_through_disconnects_and_kills() {
     let server = Arc::new(Server::start().await);
     let cursor = async || {

@@ -140,6 +140,14 @@ impl Saldo {
         }
     }
 
+    /// SIGTERM; the server ends by itself, and without an error.
+    pub async fn terminate(&mut self) {
+        let (mut child, _) = self.server.take().expect("a server");
+        let process = child.id().expect("it runs").to_string();
+        let told = Command::new("kill").args(["-TERM", &process]).status().await.expect("it is told");
+        assert!(told.success() && child.wait().await.expect("it ends").success());
+    }
+
     pub fn url(&self, path: &str) -> String {
         let (_, address) = self.server.as_ref().expect("a server");
         format!("{address}{path}")
