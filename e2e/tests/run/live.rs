@@ -58,6 +58,11 @@ impl Server {
         Some(answer["data"].clone())
     }
 
+    async fn cursor(&self) -> String {
+        let viewer = self.graphql("{ viewer { eventCursor } }", json!({})).await.expect("an answer");
+        viewer["viewer"]["eventCursor"].as_str().expect("a cursor").to_owned()
+    }
+
     /// Records one transaction, again and again until it is known to be durable.
     async fn record(&self, number: usize) {
         let month = MONTHS[number % MONTHS.len()];
@@ -148,18 +153,11 @@ async fn a_server_that_stops_tells_subscribers_where_to_resume() {
     server.record(0).await;
     let mut said = Vec::new();
     for way in [Way::Socket, Way::Events] {
-        let mut messages =
-            messages(way, &server.url(), &server.game.token, &server.client, None).await.expect("a stream");
-        // Follows from now on, which an update shows.
-        let mut number = said.len() * 100;
-        let update = loop {
-            number += 1;
-            let recorded = server.record(number);
-            let (message, ()) = futures_util::future::join(messages.next(), recorded).await;
-            if let Some(message) = message {
-                break message["payload"]["data"]["settlementUpdated"].clone();
-            }
-        };
+        let after = server.cursor().await;
+        let messages = messages(way, &server.url(), &server.game.token, &server.client, Some(&after)).await;
+        let mut messages = messages.expect("a stream");
+        server.record(said.len() + 1).await;
+        let update = messages.next().await.expect("an update")["payload"]["data"]["settlementUpdated"].clone();
         said.push((update, messages));
     }
     server.saldo.get_mut().terminate().await;
@@ -179,11 +177,7 @@ async fn a_server_that_stops_tells_subscribers_where_to_resume() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_updates_reach_everybody_through_disconnects_and_kills() {
     let server = Arc::new(Server::start().await);
-    let cursor = async || {
-        let viewer = server.graphql("{ viewer { eventCursor } }", json!({})).await.expect("an answer");
-        viewer["viewer"]["eventCursor"].as_str().expect("a cursor").to_owned()
-    };
-    let from = cursor().await;
+    let from = server.cursor().await;
     let done = watch::Sender::new(None);
     let mut followers = JoinSet::new();
     for n in 0..FOLLOWERS {
@@ -208,7 +202,7 @@ async fn ten_thousand_updates_reach_everybody_through_disconnects_and_kills() {
     while let Some(fed) = feeders.join_next().await {
         fed.expect("a feeder");
     }
-    let last = cursor().await;
+    let last = server.cursor().await;
     assert!(place(&last) - place(&from) >= UPDATES, "{} updates", place(&last) - place(&from));
     let all = settlements(&*server.saldo.read().await, &server.game).await;
     let count = |node: &Value| {
