@@ -436,3 +436,71 @@ async fn the_end_of_the_server_is_told_to_everybody() {
     drop(client);
     tokio::time::timeout(PATIENCE, server.app.live.closed()).await.expect("everybody is gone");
 }
+
+#[tokio::test]
+async fn who_asks_the_same_shares_one_execution() {
+    let server = TestServer::new().await;
+    let crash = server.crash("acme").await;
+    let address = server.listen().await;
+    let (rob, _) = server.member(&crash, "rob@acme.test", "ADMIN", None).await;
+    let mut clients: Vec<Client> = Vec::new();
+    let mut costs = Vec::new();
+    for (round, more) in [(0, 1), (1, 19)] {
+        for n in 0..more {
+            let mut client = Client::signed_in(address, if n % 2 == 0 { &crash.ada } else { &rob }).await;
+            // From different places, and still the same.
+            let after = server.cursor(&crash.ada).await;
+            client.follow("1", json!({ "after": after })).await;
+            client.ask("q", "{ __typename }", json!({})).await;
+            for _ in 0..2 {
+                client.hear().await;
+            }
+            clients.push(client);
+        }
+        server.play(&crash, 2 * round, "11").await;
+        for client in &mut clients {
+            client.update("1").await;
+        }
+        let before = server.domain.statements();
+        server.play(&crash, 2 * round + 1, "11").await;
+        let mut heard = Vec::new();
+        for client in &mut clients {
+            heard.push(client.update("1").await);
+        }
+        assert!(heard.windows(2).all(|pair| pair[0] == pair[1]), "{heard:?}");
+        costs.push(server.domain.statements() - before);
+    }
+    // Who has only just caught up looks once more whether it missed something; an execution of its own takes more.
+    let most = costs[0] + 2 * 19;
+    assert!(costs[1] <= most, "{} statements for twenty subscribers, {} for one", costs[1], costs[0]);
+}
+
+#[tokio::test]
+async fn a_busy_settlement_is_told_at_most_ten_times_a_second() {
+    let server = TestServer::new().await;
+    let crash = server.crash("acme").await;
+    let address = server.listen().await;
+    let mut client = Client::signed_in(address, &crash.ada).await;
+    client.follow("1", json!({ "after": server.cursor(&crash.ada).await })).await;
+    let began = std::time::Instant::now();
+    const PLAYS: usize = 150;
+    let playing = async {
+        for number in 0..PLAYS {
+            server.play(&crash, number, "11").await;
+        }
+    };
+    let following = async {
+        let mut updates = 0;
+        loop {
+            updates += 1;
+            if client.update("1").await["settlement"]["transactionCount"] == PLAYS {
+                return updates;
+            }
+        }
+    };
+    let ((), updates) = futures_util::future::join(playing, following).await;
+    // However slow the machine is: two updates are a tenth of a second apart.
+    let most = began.elapsed().as_millis() / 100 + 1;
+    assert!(updates <= most, "{updates} updates, where the time allows {most}");
+    assert!(updates < PLAYS as u128, "some were merged");
+}
