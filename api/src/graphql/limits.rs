@@ -13,6 +13,8 @@ use async_graphql::{Pos, Positioned};
 pub const MAX_NESTING: usize = 64;
 /// Names, numbers, strings and signs of a document. GraphiQL's introspection has under 300.
 pub const MAX_TOKENS: usize = 2_000;
+/// Bytes of a document. What is long goes into variables, which nobody has to parse as a document.
+pub const MAX_DOCUMENT_BYTES: usize = 100 * 1024;
 /// Requests of a batch.
 pub const MAX_BATCH: usize = 5;
 /// Fields within fields, with fragments written out. GraphiQL's introspection takes 15.
@@ -45,6 +47,11 @@ impl Beyond {
 
 /// Checks the text, before anything parses it.
 pub fn check_text(document: &str) -> Result<(), Beyond> {
+    if document.len() > MAX_DOCUMENT_BYTES {
+        return Err(Beyond::new(format!(
+            "a document has at most {MAX_DOCUMENT_BYTES} bytes; long values go into variables"
+        )));
+    }
     let (mut rest, mut depth, mut tokens) = (document.as_bytes(), 0_usize, 0_usize);
     while let [first, after @ ..] = rest {
         let is_token = !matches!(first, b' ' | b'\t' | b'\n' | b'\r' | b',' | b'#' | 0xEF | 0xBB | 0xBF);

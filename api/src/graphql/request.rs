@@ -6,6 +6,8 @@ use serde_json::{Map, Value as Json};
 
 use super::limits::MAX_BATCH;
 
+mod unique;
+
 /// One request for one operation, not looked into yet.
 #[derive(Clone, Debug, Default)]
 pub struct Incoming {
@@ -44,7 +46,11 @@ pub fn from_body(body: &[u8]) -> Result<Body, Malformed> {
     if body.is_empty() {
         return Err(Malformed("the body is missing"));
     }
-    match serde_json::from_slice(body).map_err(|_| Malformed("the body is not JSON in UTF-8"))? {
+    let json = serde_json::from_slice(body).map_err(|_| Malformed("the body is not JSON in UTF-8"))?;
+    if !unique::names(body) {
+        return Err(Malformed("the body has an object with the same name twice"));
+    }
+    match json {
         Json::Array(requests) if requests.is_empty() => Err(Malformed("the batch is empty")),
         Json::Array(requests) if requests.len() > MAX_BATCH => Err(Malformed("a batch has at most 5 requests")),
         Json::Array(requests) => requests.into_iter().map(from_json).collect::<Result<_, _>>().map(Body::Batch),
@@ -85,9 +91,10 @@ pub fn from_json(request: Json) -> Result<Incoming, Malformed> {
 /// Reads the parameters of a URL. An empty one is the same as none.
 pub fn from_parameters(parameters: Parameters) -> Result<Incoming, Malformed> {
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
-    let map = |text: Option<String>, wrong| match given(text).map(|text| serde_json::from_str(&text)) {
-        None | Some(Ok(Json::Null)) => Ok(Map::new()),
-        Some(Ok(Json::Object(map))) => Ok(map),
+    let read = |text: String| serde_json::from_str(&text).ok().filter(|_| unique::names(text.as_bytes()));
+    let map = |text: Option<String>, wrong| match given(text).map(read) {
+        None | Some(Some(Json::Null)) => Ok(Map::new()),
+        Some(Some(Json::Object(map))) => Ok(map),
         Some(_) => Err(Malformed(wrong)),
     };
     named(Incoming {
@@ -158,6 +165,7 @@ mod tests {
             (b"\xff", "the body is not JSON in UTF-8"),
             (b"{\"query\":\"\xc3\x28\"}", "the body is not JSON in UTF-8"),
             (deep.as_bytes(), "the body is not JSON in UTF-8"),
+            (br#"{"query":"{a}","query":"{b}"}"#, "the body has an object with the same name twice"),
             (b"1", "a request is a JSON object"),
             (b"[1]", "a request is a JSON object"),
             (b"[]", "the batch is empty"),

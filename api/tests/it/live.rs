@@ -504,3 +504,19 @@ async fn a_busy_settlement_is_told_at_most_ten_times_a_second() {
     assert!(updates <= most, "{updates} updates, where the time allows {most}");
     assert!(updates < PLAYS as u128, "some were merged");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_never_reads_is_closed() {
+    let server = TestServer::new().await;
+    let crash = server.crash("acme").await;
+    let address = server.listen().await;
+    let mut client = Client::signed_in(address, &crash.ada).await;
+    // Far more than the system keeps for a reader: each answer has the whole schema in it, eighty times 300 kB.
+    let long = "{ __schema { types { name description fields { name description args { name description } } } } }";
+    for n in 0..80 {
+        client.ask(&n.to_string(), long, json!({})).await;
+    }
+    // It is still connected and takes nothing; the server gives it up within its patience, and forgets what waited.
+    tokio::time::timeout(Duration::from_secs(60), server.app.live.closed()).await.expect("it is given up");
+    drop(client);
+}

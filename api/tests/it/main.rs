@@ -1,5 +1,6 @@
 //! The outside, without a network: requests go straight into the routes. The last module starts the binary itself.
 
+mod abuse;
 mod access;
 mod browsers;
 mod budgets;
@@ -11,6 +12,7 @@ mod import;
 mod isolation;
 mod limits;
 mod live;
+mod matrix;
 mod requests;
 mod roles;
 mod schema;
