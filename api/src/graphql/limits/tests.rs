@@ -73,12 +73,19 @@ fn tokens_are_counted_as_a_parser_would() {
     ] {
         let repeat = |tokens: usize| format!("{} ", token).repeat(tokens / count.max(1));
         if count == 0 {
-            assert_eq!(text(&repeat(MAX_TOKENS * 10)), Ok(()), "{token}");
+            assert_eq!(text(&repeat(MAX_TOKENS * 5)), Ok(()), "{token}");
             continue;
         }
         assert_eq!(text(&repeat(MAX_TOKENS)), Ok(()), "{token}");
         assert_eq!(text(&repeat(MAX_TOKENS + count)), Err("a document has at most 2000 tokens".to_owned()), "{token}");
     }
+}
+
+#[test]
+fn a_document_has_its_bytes() {
+    let spaces = |bytes: usize| format!("{{ a }}{}", " ".repeat(bytes - 5));
+    assert_eq!(text(&spaces(MAX_DOCUMENT_BYTES)), Ok(()));
+    assert!(text(&spaces(MAX_DOCUMENT_BYTES + 1)).is_err());
 }
 
 #[test]
