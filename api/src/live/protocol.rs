@@ -91,7 +91,6 @@ pub fn read(text: &str) -> Result<Said, String> {
 }
 
 pub const ACK: &str = r#"{"type":"connection_ack"}"#;
-pub const PING: &str = r#"{"type":"ping"}"#;
 pub const PONG: &str = r#"{"type":"pong"}"#;
 
 /// The result of an execution; `body` is JSON already.
