@@ -1,6 +1,8 @@
 //! `make bench`: what live subscribers cost. The release binary runs the demo, whose provider delivers all the while;
 //! a file is imported into it without subscribers and with a thousand, in turns, and compared by the server's own CPU
 //! time per transaction. Half of the subscribers are on WebSockets and half on streams of events; half are a partner's.
+//! Then single transactions are recorded at a steady pace: without subscribers, with a thousand on each way to the
+//! client, and beside a process that only broadcasts the same bytes to as many WebSockets (`live/bare.rs`).
 //! Prints one line per round, then the medians, the time from a commit to the subscribers' sockets, and the memory of
 //! a subscriber.
 
@@ -8,15 +10,18 @@
 #![expect(clippy::disallowed_methods, reason = "the time that a client sees is what is measured")]
 #![expect(clippy::float_arithmetic, reason = "ratios of times are not money")]
 
+#[path = "live/bare.rs"]
+mod bare;
 #[path = "../tests/run/follower.rs"]
 mod follower;
 #[path = "../tests/run/saldo.rs"]
 mod saldo;
 
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bare::Bare;
 use follower::{Way, messages};
 use futures_util::StreamExt;
 use saldo::Saldo;
@@ -27,8 +32,10 @@ use tokio::task::JoinSet;
 const SUBSCRIBERS: usize = 1_000;
 const RECORDS: usize = 60_000;
 const ROUNDS: usize = 3;
-/// Single transactions whose way to the sockets is timed, with nothing else going on but the provider.
-const SINGLES: usize = 100;
+/// Single transactions whose way to the sockets is measured, with nothing else going on but the provider.
+const SINGLES: usize = 40;
+/// Slower than updates are merged, so that each one is told.
+const PACE: Duration = Duration::from_millis(150);
 
 fn main() {
     // `cargo test --benches` only wants to see that it links.
@@ -37,7 +44,9 @@ fn main() {
     }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
-    runtime.block_on(run());
+    runtime.block_on(async {
+        if std::env::args().any(|argument| argument == bare::ARGUMENT) { bare::serve().await } else { run().await }
+    });
 }
 
 async fn run() {
@@ -45,45 +54,8 @@ async fn run() {
     let demo = saldo.demo().await;
     let bench = Bench { saldo, demo };
     bench.set_up().await;
-    println!("{SUBSCRIBERS} subscribers, half WebSocket, half SSE; imports of {RECORDS} records, {ROUNDS} rounds");
-    let (mut ratios, mut bulk, mut memory) = (Vec::new(), Vec::new(), Vec::new());
-    for round in 0..ROUNDS {
-        let without = bench.import(2 * round).await;
-        let before = bench.resident_kib();
-        let crowd = bench.crowd().await;
-        memory.push((bench.resident_kib() - before) as f64 / SUBSCRIBERS as f64);
-        crowd.times.lock().expect("times").clear();
-        let with = bench.import(2 * round + 1).await;
-        let times = crowd.leave().await;
-        println!(
-            "round {}: none {without:.2} µs CPU/row | {SUBSCRIBERS} {with:.2} µs CPU/row | none ÷ {SUBSCRIBERS} {:.2} | {} updates received, commit to socket p50 {:.0} ms, p99 {:.0} ms",
-            round + 1,
-            without / with,
-            times.len(),
-            quantile(&times, 0.5),
-            quantile(&times, 0.99),
-        );
-        ratios.push(without / with);
-        bulk.extend(times);
-    }
-    let crowd = bench.crowd().await;
-    crowd.times.lock().expect("times").clear();
-    for number in 0..SINGLES {
-        bench.single(number).await;
-    }
-    let singles = crowd.leave().await;
-    println!("median of none ÷ {SUBSCRIBERS} by CPU per row: {:.2} (aim 0.9)", quantile(&ratios, 0.5));
-    println!(
-        "commit to socket during imports: p50 {:.0} ms, p99 {:.0} ms (changes within 100 ms are merged)",
-        quantile(&bulk, 0.5),
-        quantile(&bulk, 0.99)
-    );
-    println!(
-        "commit to socket of single transactions: p50 {:.0} ms, p99 {:.0} ms",
-        quantile(&singles, 0.5),
-        quantile(&singles, 0.99)
-    );
-    println!("resident memory per subscriber: {:.0} KiB", quantile(&memory, 0.5));
+    bench.ingest().await;
+    bench.fan_out().await;
 }
 
 fn quantile(values: &[f64], at: f64) -> f64 {
@@ -102,6 +74,8 @@ struct Crowd {
     stop: watch::Sender<bool>,
     /// Milliseconds from commit to socket, of every update that anybody received.
     times: Arc<Mutex<Vec<f64>>>,
+    /// A message as it came.
+    sample: String,
     followers: JoinSet<()>,
 }
 
@@ -137,6 +111,87 @@ impl Bench {
         mutate("activateContractVersion", activate, "contractVersion { state }").await;
     }
 
+    /// Imports without subscribers and with them.
+    async fn ingest(&self) {
+        println!("{SUBSCRIBERS} subscribers, half WebSocket, half SSE; imports of {RECORDS} records, {ROUNDS} rounds");
+        let (mut ratios, mut bulk, mut memory) = (Vec::new(), Vec::new(), None);
+        for round in 0..ROUNDS {
+            let without = self.import(2 * round).await;
+            let before = self.resident_kib();
+            let crowd = self.crowd(&[Way::Socket, Way::Events]).await;
+            // Later crowds get what the first one gave back.
+            memory.get_or_insert((self.resident_kib() - before) as f64 / SUBSCRIBERS as f64);
+            crowd.times.lock().expect("times").clear();
+            let with = self.import(2 * round + 1).await;
+            let times = crowd.leave().await;
+            println!(
+                "round {}: none {without:.2} µs CPU/row | {SUBSCRIBERS} {with:.2} µs CPU/row | none ÷ {SUBSCRIBERS} {:.2} | {} updates received, commit to socket p50 {:.0} ms, p99 {:.0} ms",
+                round + 1,
+                without / with,
+                times.len(),
+                quantile(&times, 0.5),
+                quantile(&times, 0.99),
+            );
+            ratios.push(without / with);
+            bulk.extend(times);
+        }
+        println!("median of none ÷ {SUBSCRIBERS} by CPU per row: {:.2} (aim 0.9)", quantile(&ratios, 0.5));
+        println!(
+            "commit to socket during imports: p50 {:.0} ms, p99 {:.0} ms (changes within 100 ms are merged)",
+            quantile(&bulk, 0.5),
+            quantile(&bulk, 0.99)
+        );
+        println!("resident memory per subscriber, first crowd: {:.0} KiB", memory.unwrap_or_default());
+    }
+
+    /// What a message costs the server, beside what it costs a bare broadcast.
+    async fn fan_out(&self) {
+        println!("{SINGLES} single transactions to {SUBSCRIBERS} subscribers of one way, {ROUNDS} rounds");
+        let (mut costs, mut singles) = ([Vec::new(), Vec::new(), Vec::new()], Vec::new());
+        for round in 0..ROUNDS {
+            let alone = self.singles(3 * round).await;
+            let mut sample = String::new();
+            for (n, way) in [Way::Socket, Way::Events].into_iter().enumerate() {
+                let crowd = self.crowd(&[way]).await;
+                crowd.times.lock().expect("times").clear();
+                let cpu = self.singles(3 * round + 1 + n).await;
+                sample.clone_from(&crowd.sample);
+                let times = crowd.leave().await;
+                costs[n].push((cpu - alone) * 1e6 / times.len() as f64);
+                singles.extend(times);
+            }
+            costs[2].push(Bare::start(SUBSCRIBERS).await.broadcast(&sample, SINGLES, PACE).await);
+            let [socket, events, bare] = [0, 1, 2].map(|n| costs[n][round]);
+            println!(
+                "round {}: CPU µs/message: WebSocket {socket:.1} | SSE {events:.1} | bare broadcast {bare:.1} | bare ÷ WebSocket {:.2} | bare ÷ SSE {:.2}",
+                round + 1,
+                bare / socket,
+                bare / events
+            );
+        }
+        let [socket, events, bare] = costs.map(|costs| quantile(&costs, 0.5));
+        println!("medians: WebSocket {socket:.1}, SSE {events:.1}, bare {bare:.1} µs CPU/message");
+        println!("bare ÷ WebSocket {:.2}, bare ÷ SSE {:.2} (aim 0.7)", bare / socket, bare / events);
+        println!(
+            "commit to socket of single transactions: p50 {:.0} ms, p99 {:.0} ms",
+            quantile(&singles, 0.5),
+            quantile(&singles, 0.99)
+        );
+    }
+
+    /// Records single transactions at their pace; the server's CPU in seconds.
+    async fn singles(&self, series: usize) -> f64 {
+        let before = self.demo.cpu();
+        let mut pace = tokio::time::interval(PACE);
+        for number in 0..SINGLES {
+            pace.tick().await;
+            self.single(series * SINGLES + number).await;
+        }
+        // The last one is on its way.
+        pace.tick().await;
+        (self.demo.cpu() - before).as_secs_f64()
+    }
+
     /// Imports a file of its own; the server's CPU in µs per transaction.
     async fn import(&self, number: usize) -> f64 {
         let mut file = "Id,Player,Bet,Paid,At\n".to_owned();
@@ -168,15 +223,16 @@ impl Bench {
     }
 
     /// A thousand subscribers, each of whom has been acknowledged by an update.
-    async fn crowd(&self) -> Crowd {
+    async fn crowd(&self, ways: &[Way]) -> Crowd {
         let (stop, times) = (watch::Sender::new(false), Arc::new(Mutex::new(Vec::new())));
+        let sample = Arc::new(OnceLock::new());
         let greeted = watch::Sender::new(0_usize);
         let mut followers = JoinSet::new();
         for n in 0..SUBSCRIBERS {
-            let way = if n % 2 == 0 { Way::Socket } else { Way::Events };
+            let way = ways[n % ways.len()];
             let token = if n % 4 < 2 { self.demo.admin.clone() } else { self.demo.partner.clone() };
             let (url, client) = (self.saldo.url(""), self.saldo.client().clone());
-            let (mut stop, times, greeted) = (stop.subscribe(), times.clone(), greeted.clone());
+            let (mut stop, times, greeted, sample) = (stop.subscribe(), times.clone(), greeted.clone(), sample.clone());
             followers.spawn(async move {
                 let mut said = messages(way, &url, &token, &client, None).await.expect("a subscription");
                 let mut first = true;
@@ -186,6 +242,7 @@ impl Bench {
                         _ = stop.changed() => return,
                     };
                     if std::mem::take(&mut first) {
+                        sample.get_or_init(|| message.to_string());
                         greeted.send_modify(|greeted| *greeted += 1);
                     }
                     let at = message["payload"]["data"]["settlementUpdated"]["changedAt"]
@@ -199,7 +256,8 @@ impl Bench {
         // The provider's next deliveries reach everybody.
         let mut greeted = greeted.subscribe();
         greeted.wait_for(|greeted| *greeted == SUBSCRIBERS).await.expect("followers");
-        Crowd { stop, times, followers }
+        let sample = sample.get().cloned().unwrap_or_default();
+        Crowd { stop, times, sample, followers }
     }
 
     fn resident_kib(&self) -> i64 {

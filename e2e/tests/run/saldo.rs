@@ -24,14 +24,19 @@ pub struct Demo {
 }
 
 impl Demo {
-    /// The CPU time that the process has taken, of all its threads.
+    /// The CPU time that the process has taken.
     pub fn cpu(&self) -> Duration {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process)).expect("Linux");
-        let (_, fields) = stat.rsplit_once(')').expect("a name in brackets");
-        // User and system time are the 14th and 15th field, in hundredths of a second on every Linux.
-        let ticks = fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number"));
-        Duration::from_millis(10 * ticks.sum::<u64>())
+        cpu(self.process)
     }
+}
+
+/// The CPU time that a process has taken, of all its threads.
+pub fn cpu(process: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("Linux");
+    let (_, fields) = stat.rsplit_once(')').expect("a name in brackets");
+    // User and system time are the 14th and 15th field, in hundredths of a second on every Linux.
+    let ticks = fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number"));
+    Duration::from_millis(10 * ticks.sum::<u64>())
 }
 
 pub struct Saldo {
