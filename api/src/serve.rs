@@ -10,14 +10,13 @@ use domain::db::{Db, DbLock};
 use domain::secrets::MasterKey;
 use migrations::Status;
 use poem::Server;
-use poem::listener::TcpAcceptor;
 use tokio::signal;
 use tokio::sync::oneshot;
 
 use crate::app::App;
 use crate::cli::{Outcome, say};
 use crate::config::Config;
-use crate::http;
+use crate::http::{self, listener::Listener};
 
 /// How long requests may go on after the signal to stop.
 const GRACE: Duration = Duration::from_secs(20);
@@ -58,7 +57,7 @@ async fn answer(config: &Config, domain: &Domain, announce: impl FnOnce(SocketAd
     let (app, address) = (App::new(domain.clone(), &config.requests)?, config.listen);
     let listener = tokio::net::TcpListener::bind(address).await.map_err(|error| format!("{address}: {error}"))?;
     let address = listener.local_addr().map_err(|error| format!("{address}: {error}"))?;
-    let acceptor = TcpAcceptor::from_tokio(listener).map_err(|error| format!("{address}: {error}"))?;
+    let acceptor = Listener::new(listener).map_err(|error| format!("{address}: {error}"))?;
     announce(address)?;
     let server = Server::new_with_acceptor(acceptor).idle_timeout(IDLE_CONNECTION);
     let live = app.live.clone();

@@ -17,6 +17,13 @@ use crate::live::{self, protocol, socket};
 /// What a client that reads slowly may leave in our hands, beside what the system buffers.
 const WRITE_BUFFER_BYTES: usize = 128 * 1024;
 
+/// Messages go out together up to this size. The buffer grows with what is in it.
+const GATHERED_BYTES: usize = 16 * 1024;
+/// Each connection keeps this much for what its client says next, and clears all of it whenever it looks whether
+/// something has come: the default of 128 KiB was most of what a subscriber cost, in time and in memory. A longer
+/// message makes room for itself.
+const READ_BUFFER_BYTES: usize = 2 * 1024;
+
 /// Whether the client asks for a WebSocket.
 pub(super) fn is_upgrade(request: &Request) -> bool {
     let upgrade = request.header(header::UPGRADE);
@@ -35,8 +42,9 @@ pub(super) async fn upgrade(app: &App, request: &Request) -> Response {
     let config = WebSocketConfig::default()
         .max_message_size(Some(MAX_BODY))
         .max_frame_size(Some(MAX_BODY))
-        .max_write_buffer_size(MAX_BODY + WRITE_BUFFER_BYTES)
-        .write_buffer_size(0);
+        .max_write_buffer_size(MAX_BODY + WRITE_BUFFER_BYTES + GATHERED_BYTES)
+        .write_buffer_size(GATHERED_BYTES)
+        .read_buffer_size(READ_BUFFER_BYTES);
     match WebSocket::from_request_without_body(request).await {
         Ok(socket) => {
             let (app, address) = (app.clone(), super::client_address(app, request));
@@ -86,5 +94,5 @@ async fn begin(app: &App, request: &Request, via: Via, body: Body) -> Result<Bod
         Err(refused) => return Ok(live::sse::once(&refused.body().to_string())),
     };
     let token = bearer(request).map(Secret::new);
-    Ok(live::sse::stream(app.clone(), sender, token, prepared))
+    Ok(live::sse::stream(app, &sender, token, prepared).await)
 }

@@ -2,6 +2,7 @@
 
 pub mod cors;
 mod graphql;
+pub mod listener;
 mod live;
 mod negotiate;
 mod pages;

@@ -9,6 +9,7 @@ use domain::{Domain, Error, Scoped};
 use tokio::time::Instant;
 
 /// The credentials of one connection.
+#[derive(Clone)]
 pub struct Access {
     token: Secret,
     scoped: Scoped,
@@ -58,15 +59,18 @@ impl Access {
         Ok(())
     }
 
-    /// Waits until the access is lost. Dropping the future loses nothing.
-    pub async fn lost(&mut self) -> Lost {
+    /// Waits until the access is lost. It is to be kept while the connection lasts: begun anew for each message, it
+    /// would set its timer and take its place among those who wait each time.
+    pub async fn lost(mut self) -> Lost {
+        let mut expired = std::pin::pin!(until(self.expires_at, self.scoped.clock().now()));
         loop {
             if let Err(lost) = self.check().await {
                 return lost;
             }
             tokio::select! {
                 () = self.tail.any_access_change() => {}
-                () = until(self.expires_at, self.scoped.clock().now()) => {}
+                // Clocks are set: the check has the last word.
+                () = &mut expired => expired.set(until(self.expires_at, self.scoped.clock().now())),
             }
         }
     }

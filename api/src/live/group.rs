@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use domain::events::{Cursor, Event, Interest, Tail};
 use domain::{Domain, Error};
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::render::Renderer;
+use super::sse;
 
 /// Changes of one settlement within this time are shown once, with the latest state.
 const MERGED_WITHIN: Duration = Duration::from_millis(100);
@@ -35,6 +37,8 @@ pub struct Update {
     /// The place as text.
     pub cursor: String,
     pub body: Box<str>,
+    /// The body as an event of a stream.
+    pub event: Bytes,
 }
 
 /// The way to a group's task, which ends when nobody has it any more.
@@ -177,7 +181,7 @@ impl Task {
     async fn render(&mut self, event: &Event) -> Option<Arc<Update>> {
         let body = self.renderer.render(*event).await?;
         let cursor = Cursor(event.sequence).text(self.tail.tenant());
-        let update = Arc::new(Update { sequence: event.sequence, cursor, body });
+        let update = Arc::new(Update { sequence: event.sequence, cursor, event: sse::next(&body), body });
         if self.kept.len() >= KEPT {
             self.kept.clear();
         }

@@ -5,6 +5,7 @@
 //! - `after.rs`: the cursor that a subscription resumes from.
 //! - `operation.rs`: one operation, from its request to the parts of its answer.
 //! - `access.rs`: whether a subscriber may go on.
+//! - `silence.rs`: when a connection has to show that it lives.
 //! - `protocol.rs`: the messages of `graphql-transport-ws`.
 //! - `socket.rs`, `sse.rs`: the two ways to the client.
 
@@ -14,6 +15,7 @@ mod group;
 mod operation;
 pub mod protocol;
 pub mod render;
+mod silence;
 pub mod socket;
 pub mod sse;
 

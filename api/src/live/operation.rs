@@ -3,75 +3,34 @@
 use std::sync::Arc;
 
 use async_graphql::parser::types::OperationType;
-use domain::Fault;
+use domain::{Error, Fault};
+use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use serde_json::{Map, Value};
-use tokio::sync::mpsc;
-use tokio::task::AbortHandle;
+use tokio::task::JoinError;
+use tokio_util::task::AbortOnDropHandle;
 
-use super::Ending;
 use super::group::Update;
+use super::{Ending, Subscription};
 use crate::app::App;
 use crate::graphql::errors::{in_request, logged};
 use crate::graphql::execute::{self, Answer, Outcome, Prepared, Via};
 use crate::graphql::{Sender, request};
 
-/// A part of an operation's answer.
-pub struct Part {
-    pub id: String,
-    pub number: u64,
-    pub what: What,
-}
+/// The parts of an operation's answer, in their order; an error or [`What::Complete`] is the last. Dropping it ends a
+/// query or a subscription; a mutation that has begun goes on to its end.
+pub type Parts = BoxStream<'static, What>;
 
+/// A part of an operation's answer.
 pub enum What {
     /// A subscription stands here, before its first update.
     Follows(String),
-    Next(Body),
+    /// Shared by all who asked the same.
+    Update(Arc<Update>),
+    /// The body of this operation's own result.
+    Result(String),
     /// Nothing comes any more; a JSON array.
     Error(String),
     Complete,
-}
-
-/// A body that belongs to one operation, or is shared by all who asked the same.
-pub enum Body {
-    Own(String),
-    Shared(Arc<Update>),
-}
-
-impl Body {
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::Own(body) => body,
-            Self::Shared(update) => &update.body,
-        }
-    }
-
-    /// Where a subscription stands after it.
-    pub fn cursor(&self) -> Option<&str> {
-        match self {
-            Self::Own(_) => None,
-            Self::Shared(update) => Some(&update.cursor),
-        }
-    }
-}
-
-/// Where an operation puts the parts of its answer.
-#[derive(Clone)]
-pub struct Parts {
-    pub id: String,
-    pub number: u64,
-    pub to: mpsc::Sender<Part>,
-}
-
-impl Parts {
-    /// False when nobody takes them any more.
-    async fn put(&self, what: What) -> bool {
-        self.to.send(Part { id: self.id.clone(), number: self.number, what }).await.is_ok()
-    }
-
-    /// Ends the operation with errors.
-    async fn fail(&self, errors: String) {
-        self.put(What::Error(errors)).await;
-    }
 }
 
 /// The errors of a refusal, as a JSON array.
@@ -79,58 +38,62 @@ pub fn refusal(code: &str, message: &str) -> String {
     Answer::refusal(Outcome::Invalid, code, message).errors().to_string()
 }
 
-/// Begins an operation in a task of its own. Aborting the task ends a query or a subscription; a mutation that has
-/// begun goes on to its end.
-pub fn start(app: App, sender: Sender, payload: Map<String, Value>, parts: Parts) -> AbortHandle {
+/// Begins an operation that a client sent, as a request of its own.
+pub async fn start(app: &App, sender: &Sender, payload: Map<String, Value>) -> Parts {
     let id = app.domain.clock().id::<uuid::Uuid>().simple().to_string();
-    let work = async move {
-        let incoming = match request::from_json(Value::Object(payload)) {
-            Ok(incoming) => incoming,
-            Err(malformed) => return parts.fail(refusal("BAD_USER_INPUT", malformed.0)).await,
-        };
-        match execute::prepare(&app, &sender, incoming, Via::Stream) {
-            Ok(prepared) => answer(&app, &sender, prepared, &parts).await,
-            Err(refused) => parts.fail(refused.errors().to_string()).await,
-        }
+    let prepare = async {
+        let incoming = request::from_json(Value::Object(payload));
+        let incoming = incoming.map_err(|malformed| refusal("BAD_USER_INPUT", malformed.0))?;
+        execute::prepare(app, sender, incoming, Via::Stream).map_err(|refused| refused.errors().to_string())
     };
-    tokio::spawn(in_request(id, work)).abort_handle()
+    match in_request(id.clone(), prepare).await {
+        Ok(prepared) => answer(app, sender, prepared, id),
+        Err(errors) => stream::iter([What::Error(errors)]).boxed(),
+    }
 }
 
-/// Runs what was prepared and puts out its answer, until it ends or nobody takes it.
-pub async fn answer(app: &App, sender: &Sender, prepared: Prepared, parts: &Parts) {
+/// Begins what was prepared, under this request's id.
+pub fn answer(app: &App, sender: &Sender, prepared: Prepared, id: String) -> Parts {
+    let (app, sender) = (app.clone(), sender.clone());
     if prepared.kind() == OperationType::Subscription {
-        return follow(app, sender, prepared, parts).await;
+        return stream::once(follow(app, sender, prepared, id)).flatten().boxed();
     }
-    let answer = execute::run(app, sender, prepared).await;
-    match answer.outcome {
-        Outcome::Executed => {
-            if parts.put(What::Next(Body::Own(answer.body().to_string()))).await {
-                parts.put(What::Complete).await;
+    // What executes takes its time, and the connection has more to do. A subscription only waits.
+    let work = async move { execute::run(&app, &sender, prepared).await };
+    let task = AbortOnDropHandle::new(tokio::spawn(in_request(id, work)));
+    let parts = async move {
+        let panicked = |error: JoinError| Answer::failed(Error::from(Fault::Internal(error.to_string())).into());
+        let parts = match task.await.unwrap_or_else(panicked) {
+            answer if answer.outcome == Outcome::Executed => {
+                vec![What::Result(answer.body().to_string()), What::Complete]
             }
+            answer => vec![What::Error(answer.errors().to_string())],
+        };
+        stream::iter(parts)
+    };
+    stream::once(parts).flatten().boxed()
+}
+
+/// The place where a subscription stands, and then its updates.
+async fn follow(app: App, sender: Sender, prepared: Prepared, id: String) -> Parts {
+    match in_request(id.clone(), app.live.subscribe(&app, &sender, prepared)).await {
+        Ok(subscription) => {
+            let begun = What::Follows(subscription.cursor());
+            stream::iter([begun]).chain(updates(subscription, id)).boxed()
         }
-        _ => parts.fail(answer.errors().to_string()).await,
+        Err(refused) => stream::iter([What::Error(refused.errors().to_string())]).boxed(),
     }
 }
 
-async fn follow(app: &App, sender: &Sender, prepared: Prepared, parts: &Parts) {
-    let mut subscription = match app.live.subscribe(app, sender, prepared).await {
-        Ok(subscription) => subscription,
-        Err(refused) => return parts.fail(refused.errors().to_string()).await,
-    };
-    if !parts.put(What::Follows(subscription.cursor())).await {
-        return;
-    }
-    loop {
-        let what = match subscription.next().await {
-            Ok(update) => What::Next(Body::Shared(update)),
+fn updates(subscription: Subscription, id: String) -> impl Stream<Item = What> {
+    stream::unfold(Some((subscription, id)), |going_on| async move {
+        let (mut subscription, id) = going_on?;
+        match subscription.next().await {
+            Ok(update) => Some((What::Update(update), Some((subscription, id)))),
             Err(error) => {
-                logged(&Fault::Internal(error.to_string()));
-                let errors = super::ended(Ending::Broken, Some(&subscription.cursor()));
-                return parts.fail(errors).await;
+                in_request(id, async { logged(&Fault::Internal(error.to_string())) }).await;
+                Some((What::Error(super::ended(Ending::Broken, Some(&subscription.cursor()))), None))
             }
-        };
-        if !parts.put(what).await {
-            return;
         }
-    }
+    })
 }

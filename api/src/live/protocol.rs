@@ -108,7 +108,13 @@ pub fn complete(id: &str) -> String {
 }
 
 fn with_payload(kind: &str, id: &str, payload: &str) -> String {
-    format!(r#"{{"id":{},"type":"{kind}","payload":{payload}}}"#, quoted(id))
+    let id = quoted(id).to_string();
+    let mut message =
+        String::with_capacity(r#"{"id":,"type":"","payload":}"#.len() + id.len() + kind.len() + payload.len());
+    for part in [r#"{"id":"#, &id, r#","type":""#, kind, r#"","payload":"#, payload, "}"] {
+        message.push_str(part);
+    }
+    message
 }
 
 fn quoted(text: &str) -> Value {

@@ -1,22 +1,25 @@
 //! GraphQL over a WebSocket: one connection, its credentials, and the operations under way on it.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use domain::Error;
 use domain::secrets::Secret;
-use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::future::AbortHandle;
+use futures_util::stream::{self, BoxStream, SelectAll, SplitSink, SplitStream, Stream};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use poem::web::websocket::{CloseCode, Message, WebSocketStream};
 use serde_json::{Map, Value};
-use tokio::sync::mpsc;
-use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::access::{Access, Lost};
-use super::operation::{self, Part, What};
+use super::operation::{self, What};
 use super::protocol::{self, Close, Said};
+use super::silence::Silence;
 use super::{Ending, ended};
 use crate::app::App;
 use crate::graphql::{Sender, Session};
@@ -29,8 +32,8 @@ const TAKEN_WITHIN: Duration = Duration::from_secs(10);
 const ASK_EVERY: Duration = Duration::from_secs(15);
 /// Operations under way on one connection.
 const MAX_OPERATIONS: usize = 100;
-/// Parts of answers that wait for the client.
-const WAITING: usize = 16;
+/// Messages that go out together, where so many are there.
+const TOGETHER: usize = 16;
 /// The protocol's reason is at most this long.
 const MAX_REASON_BYTES: usize = 123;
 
@@ -38,6 +41,16 @@ const MAX_REASON_BYTES: usize = 123;
 enum End {
     Gone,
     Close(Close, String),
+}
+
+impl From<Lost> for End {
+    fn from(lost: Lost) -> Self {
+        let reason = match lost {
+            Lost::Expired => "the access token has expired",
+            Lost::Revoked => "the session is over or its rights have changed",
+        };
+        Self::Close(Close::Forbidden, reason.to_owned())
+    }
 }
 
 impl From<Close> for End {
@@ -61,9 +74,9 @@ impl From<Close> for End {
 pub async fn serve(app: App, stream: WebSocketStream, address: Option<IpAddr>) {
     let _counted = app.live.connection();
     let (sink, frames) = stream.split();
-    let mut wire = Wire { sink, frames };
+    let mut wire = Wire { sink, events: SelectAll::from_iter([frames_of(frames).boxed()]), said: 0 };
     let end = match greet(&app, &mut wire).await {
-        Ok(access) => Connection::new(app, access, address).run(&mut wire).await,
+        Ok(access) => Connection::new(app, access, address, &mut wire).run(&mut wire).await,
         Err(end) => end,
     };
     if let End::Close(close, reason) = end {
@@ -71,35 +84,72 @@ pub async fn serve(app: App, stream: WebSocketStream, address: Option<IpAddr>) {
     }
 }
 
-struct Wire {
-    sink: SplitSink<WebSocketStream, Message>,
-    frames: SplitStream<WebSocketStream>,
+/// What can happen on a connection.
+enum Event {
+    /// The client said something, or sent a frame that says nothing, or is gone.
+    Said(Result<Option<Said>, End>),
+    /// The client has said nothing for a while.
+    Silent,
+    /// An operation has an answer.
+    Part(Arc<str>, What),
+    Lost(Lost),
+    Closing,
 }
 
-impl Wire {
-    /// The next thing that the client says; none for a frame that says nothing.
-    async fn hear(&mut self) -> Result<Option<Said>, End> {
-        match self.frames.next().await {
+/// A connection, and all that it waits for. Each of those has a waker of its own, so that an update is looked for where
+/// it is and nowhere else: to ask the socket and the timers, too, before each message cost more than to write it.
+struct Wire {
+    sink: SplitSink<WebSocketStream, Message>,
+    events: SelectAll<BoxStream<'static, Event>>,
+    /// Messages that were said and not yet sent.
+    said: usize,
+}
+
+fn frames_of(frames: SplitStream<WebSocketStream>) -> impl Stream<Item = Event> {
+    stream::unfold(Some((frames, Silence::new(ASK_EVERY))), |going_on| async move {
+        let (mut frames, mut silence) = going_on?;
+        let frame = tokio::select! {
+            frame = frames.next() => frame,
+            () = silence.lasted() => return Some((Event::Silent, Some((frames, silence)))),
+        };
+        silence.broken();
+        let said = match frame {
             Some(Ok(Message::Text(text))) => match protocol::read(&text) {
                 Ok(said) => Ok(Some(said)),
                 Err(reason) => Err(End::Close(Close::BadRequest, reason)),
             },
             Some(Ok(Message::Binary(_))) => Err(End::Close(Close::BadRequest, "messages are text".to_owned())),
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(None),
-            Some(Ok(Message::Close(_)) | Err(_)) | None => Err(End::Gone),
+            Some(Ok(Message::Close(_)) | Err(_)) | None => return Some((Event::Said(Err(End::Gone)), None)),
+        };
+        Some((Event::Said(said), Some((frames, silence))))
+    })
+}
+
+impl Wire {
+    /// The next thing that happens. What was said is sent before anything is waited for.
+    async fn next(&mut self) -> Result<Event, End> {
+        if self.said > 0 {
+            if self.said < TOGETHER
+                && let Poll::Ready(Some(event)) = poll_fn(|cx| Poll::Ready(self.events.poll_next_unpin(cx))).await
+            {
+                return Ok(event);
+            }
+            taken(self.sink.flush()).await?;
+            self.said = 0;
         }
+        self.events.next().await.ok_or(End::Gone)
     }
 
+    /// Puts a message among those that go out together.
     async fn say(&mut self, text: impl Into<String>) -> Result<(), End> {
-        self.put(Message::Text(text.into())).await
+        taken(self.sink.feed(Message::Text(text.into()))).await?;
+        self.said += 1;
+        Ok(())
     }
 
-    async fn put(&mut self, message: Message) -> Result<(), End> {
-        match tokio::time::timeout(TAKEN_WITHIN, self.sink.send(message)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(End::Gone),
-            Err(_) => Err(Close::Slow.into()),
-        }
+    async fn send(&mut self, message: Message) -> Result<(), End> {
+        taken(self.sink.send(message)).await
     }
 
     /// Says why, and waits a moment for the client to agree: a connection that is dropped with unread frames in it
@@ -110,10 +160,19 @@ impl Wire {
             end -= 1;
         }
         let frame = Message::close_with(CloseCode::from(close.code()), &reason[..end]);
-        if self.put(frame).await.is_ok() {
-            let agreed = async { while let Some(Ok(_)) = self.frames.next().await {} };
+        if self.send(frame).await.is_ok() {
+            let agreed =
+                async { while !matches!(self.events.next().await, None | Some(Event::Said(Err(End::Gone)))) {} };
             tokio::time::timeout(INIT_WITHIN, agreed).await.ok();
         }
+    }
+}
+
+async fn taken(sent: impl Future<Output = std::io::Result<()>>) -> Result<(), End> {
+    match tokio::time::timeout(TAKEN_WITHIN, sent).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(End::Gone),
+        Err(_) => Err(Close::Slow.into()),
     }
 }
 
@@ -121,11 +180,12 @@ impl Wire {
 async fn greet(app: &App, wire: &mut Wire) -> Result<Access, End> {
     let deadline = Instant::now() + INIT_WITHIN;
     loop {
-        let said = tokio::select! {
+        let event = tokio::select! {
             () = app.live.closing().cancelled() => return Err(Close::Restart.into()),
-            said = tokio::time::timeout_at(deadline, wire.hear()) => said.map_err(|_| End::from(Close::InitTimeout))??,
+            event = tokio::time::timeout_at(deadline, wire.next()) => event.map_err(|_| End::from(Close::InitTimeout))??,
         };
-        match said {
+        let Event::Said(said) = event else { continue };
+        match said? {
             Some(Said::Init(payload)) => {
                 let token = token(&payload).ok_or(Close::Forbidden)?;
                 let access = Access::open(&app.domain, token).await.map_err(|error| match error {
@@ -162,34 +222,34 @@ struct Connection {
     app: App,
     access: Access,
     sender: Sender,
-    operations: HashMap<String, Operation>,
-    parts: mpsc::Receiver<Part>,
-    to_parts: mpsc::Sender<Part>,
-    /// Numbers operations, because an id may be used again when its operation is over.
-    last: u64,
+    operations: HashMap<Arc<str>, Operation>,
+    /// The client was asked whether it is there.
+    asked: bool,
     stopping: bool,
 }
 
+/// An operation under way; dropped, it answers nothing any more.
 struct Operation {
-    number: u64,
-    task: AbortHandle,
+    parts: AbortHandle,
     /// Where to resume, for a subscription.
     cursor: Option<String>,
 }
 
 impl Drop for Operation {
     fn drop(&mut self) {
-        self.task.abort();
+        self.parts.abort();
     }
 }
 
 impl Connection {
-    fn new(app: App, access: Access, address: Option<IpAddr>) -> Self {
+    fn new(app: App, access: Access, address: Option<IpAddr>, wire: &mut Wire) -> Self {
         // A connection brings many operations, so a key of its own is in the input of each.
         let session = Session::Caller(Box::new(access.scoped().clone()));
         let sender = Sender { session, address, idempotency_key: None };
-        let (to_parts, parts) = mpsc::channel(WAITING);
-        Self { app, access, sender, operations: HashMap::new(), parts, to_parts, last: 0, stopping: false }
+        let lost = access.clone().lost().map(Event::Lost);
+        let closing = app.live.closing().clone().cancelled_owned().map(|()| Event::Closing);
+        wire.events.extend([lost.into_stream().boxed(), closing.into_stream().boxed()]);
+        Self { app, access, sender, operations: HashMap::new(), asked: false, stopping: false }
     }
 
     async fn run(mut self, wire: &mut Wire) -> End {
@@ -216,40 +276,26 @@ impl Connection {
 
     /// Does the next thing that is to be done.
     async fn step(&mut self, wire: &mut Wire) -> Result<(), End> {
-        let closing = self.app.live.closing().clone();
-        let silent = tokio::time::sleep_until(Instant::now() + ASK_EVERY);
-        tokio::select! {
-            () = closing.cancelled(), if !self.stopping => {
+        match wire.next().await? {
+            Event::Part(id, what) => self.give(id, what, wire).await,
+            Event::Said(said) => {
+                self.asked = false;
+                match said? {
+                    Some(said) => self.take(said, wire).await,
+                    None => Ok(()),
+                }
+            }
+            Event::Silent if self.asked => Err(End::Gone),
+            Event::Silent => {
+                self.asked = true;
+                wire.send(Message::Ping(Vec::new())).await
+            }
+            Event::Lost(lost) => Err(lost.into()),
+            Event::Closing => {
                 // Answers may finish; subscriptions never would.
                 self.stopping = true;
                 self.send_off(wire, Ending::Restart).await
             }
-            lost = self.access.lost() => Err(self.lost(lost)),
-            said = wire.hear() => match said? {
-                Some(said) => self.take(said, wire).await,
-                None => Ok(()),
-            },
-            Some(part) = self.parts.recv() => self.give(part, wire).await,
-            () = silent => self.ask(wire).await,
-        }
-    }
-
-    fn lost(&self, lost: Lost) -> End {
-        let reason = match lost {
-            Lost::Expired => "the access token has expired",
-            Lost::Revoked => "the session is over or its rights have changed",
-        };
-        End::Close(Close::Forbidden, reason.to_owned())
-    }
-
-    /// Nothing has happened for a while: is anybody there?
-    async fn ask(&mut self, wire: &mut Wire) -> Result<(), End> {
-        wire.put(Message::Ping(Vec::new())).await?;
-        match tokio::time::timeout(ASK_EVERY, wire.hear()).await {
-            Ok(Ok(Some(said))) => self.take(said, wire).await,
-            Ok(Ok(None)) => Ok(()),
-            Ok(Err(end)) => Err(end),
-            Err(_) => Err(End::Gone),
         }
     }
 
@@ -259,7 +305,7 @@ impl Connection {
             Said::Ping => wire.say(protocol::PONG).await,
             Said::Pong => Ok(()),
             Said::Complete { id } => {
-                self.operations.remove(&id);
+                self.operations.remove(&*id);
                 Ok(())
             }
             Said::Subscribe { id, payload } => self.begin(id, payload, wire).await,
@@ -267,7 +313,7 @@ impl Connection {
     }
 
     async fn begin(&mut self, id: String, payload: Map<String, Value>, wire: &mut Wire) -> Result<(), End> {
-        if self.operations.contains_key(&id) {
+        if self.operations.contains_key(&*id) {
             return Err(End::Close(Close::AlreadyExists, format!("Subscriber for {id} already exists")));
         }
         let refusal = if self.stopping {
@@ -281,30 +327,24 @@ impl Connection {
         if let Some(errors) = refusal {
             return wire.say(protocol::error(&id, &errors)).await;
         }
-        self.access.check().await.map_err(|lost| self.lost(lost))?;
-        self.last += 1;
-        let number = self.last;
-        let parts = operation::Parts { id: id.clone(), number, to: self.to_parts.clone() };
-        let task = operation::start(self.app.clone(), self.sender.clone(), payload, parts);
-        self.operations.insert(id, Operation { number, task, cursor: None });
+        self.access.check().await?;
+        let id: Arc<str> = id.into();
+        let (parts, handle) = stream::abortable(operation::start(&self.app, &self.sender, payload).await);
+        self.operations.insert(id.clone(), Operation { parts: handle, cursor: None });
+        wire.events.push(parts.map(move |what| Event::Part(id.clone(), what)).boxed());
         Ok(())
     }
 
-    /// Sends a part of an answer, unless its operation is over for the client.
-    async fn give(&mut self, part: Part, wire: &mut Wire) -> Result<(), End> {
-        let Part { id, number, what } = part;
-        if self.operations.get(&id).is_none_or(|operation| operation.number != number) {
-            return Ok(());
-        }
-        self.access.check().await.map_err(|lost| self.lost(lost))?;
+    /// Sends a part of an answer.
+    async fn give(&mut self, id: Arc<str>, what: What, wire: &mut Wire) -> Result<(), End> {
+        self.access.check().await?;
         match what {
             What::Follows(cursor) => self.move_to(&id, cursor),
-            What::Next(body) => {
-                wire.say(protocol::next(&id, body.as_str())).await?;
-                if let Some(cursor) = body.cursor() {
-                    self.move_to(&id, cursor.to_owned());
-                }
+            What::Update(update) => {
+                wire.say(protocol::next(&id, &update.body)).await?;
+                self.move_to(&id, update.cursor.clone());
             }
+            What::Result(body) => wire.say(protocol::next(&id, &body)).await?,
             What::Error(errors) => {
                 self.operations.remove(&id);
                 wire.say(protocol::error(&id, &errors)).await?;
@@ -325,7 +365,7 @@ impl Connection {
 
     /// Tells every subscription why it ends and where to resume.
     async fn send_off(&mut self, wire: &mut Wire, why: Ending) -> Result<(), End> {
-        let over: Vec<(String, String)> = self
+        let over: Vec<(Arc<str>, String)> = self
             .operations
             .iter()
             .filter_map(|(id, operation)| Some((id.clone(), operation.cursor.clone()?)))

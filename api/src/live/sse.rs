@@ -6,25 +6,22 @@ use std::time::Duration;
 use bytes::Bytes;
 use domain::secrets::Secret;
 use futures_util::StreamExt;
-use futures_util::stream::poll_fn;
+use futures_util::future::BoxFuture;
+use futures_util::stream;
 use poem::Body;
-use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::access::Access;
-use super::operation::{self, Part, Parts, What};
+use super::access::{Access, Lost};
+use super::operation::{self, Parts, What};
+use super::silence::Silence;
 use super::{Ending, ended};
 use crate::app::App;
 use crate::graphql::Sender;
-use crate::graphql::errors::{in_request, request_id};
+use crate::graphql::errors::request_id;
 use crate::graphql::execute::Prepared;
 
 /// How often a silent stream shows that it lives.
 const ALIVE_EVERY: Duration = Duration::from_secs(12);
-/// Time for the client to take an event off our hands.
-const TAKEN_WITHIN: Duration = Duration::from_secs(10);
-/// Events that wait for the client.
-const WAITING: usize = 16;
 
 const ALIVE: &[u8] = b":\n\n";
 /// With an empty `data`, without which a browser's `EventSource` would not tell of it.
@@ -38,93 +35,90 @@ pub fn once(body: &str) -> Body {
 }
 
 /// A stream with the results of an operation. It ends when the operation does, the access is lost or the server stops.
-pub fn stream(app: App, sender: Sender, token: Option<Secret>, prepared: Prepared) -> Body {
-    let (to_client, mut client) = mpsc::channel(WAITING);
-    let (counted, id) = (app.live.connection(), request_id());
-    tokio::spawn(async move {
-        let _counted = counted;
-        in_request(id, serve(app, sender, token, prepared, to_client)).await;
-    });
-    Body::from_bytes_stream(poll_fn(move |cx| client.poll_recv(cx)).map(Ok::<Bytes, std::io::Error>))
-}
-
-async fn serve(app: App, sender: Sender, token: Option<Secret>, prepared: Prepared, client: mpsc::Sender<Bytes>) {
-    let mut access = match token {
+/// The connection takes each event when it can write it; one that cannot is given up in `http/listener.rs`.
+pub async fn stream(app: &App, sender: &Sender, token: Option<Secret>, prepared: Prepared) -> Body {
+    let access = match token {
         Some(token) => match Access::open(&app.domain, token).await {
             Ok(access) => Some(access),
             // It was good a moment ago.
-            Err(_) => return end(&client, &ended(Ending::SignedOut, None)).await,
+            Err(_) => return end(&ended(Ending::SignedOut, None)).into(),
         },
         None => None,
     };
-    let closing = app.live.closing().clone();
-    let (to, mut parts) = mpsc::channel::<Part>(1);
-    let to = Parts { id: String::new(), number: 0, to };
-    // What is not finished when this task ends is ended with it, but for a mutation, which has a task of its own.
-    let mut work = std::pin::pin!(operation::answer(&app, &sender, prepared, &to));
-    let (mut cursor, mut working) = (None, true);
-    loop {
-        let alive = tokio::time::sleep_until(Instant::now() + ALIVE_EVERY);
-        let what = tokio::select! {
-            () = client.closed() => return,
-            () = closing.cancelled(), if cursor.is_some() => {
-                return end(&client, &ended(Ending::Restart, cursor.as_deref())).await;
+    let events = Events {
+        _counted: app.live.connection(),
+        lost: match access.clone() {
+            Some(access) => Box::pin(access.lost()),
+            None => Box::pin(std::future::pending()),
+        },
+        access,
+        closing: Box::pin(app.live.closing().clone().cancelled_owned()),
+        silence: Silence::new(ALIVE_EVERY),
+        parts: operation::answer(app, sender, prepared, request_id()),
+        cursor: None,
+    };
+    let events = stream::unfold(Some(events), |going_on| async move {
+        let mut events = going_on?;
+        let (bytes, goes_on) = events.next().await;
+        Some((Ok::<_, std::io::Error>(bytes), goes_on.then_some(events)))
+    });
+    Body::from_bytes_stream(events)
+}
+
+/// What a stream waits for. All of it is kept from one event to the next.
+struct Events {
+    _counted: TaskTrackerToken,
+    access: Option<Access>,
+    lost: BoxFuture<'static, Lost>,
+    closing: BoxFuture<'static, ()>,
+    silence: Silence,
+    parts: Parts,
+    /// Where a subscription stands.
+    cursor: Option<String>,
+}
+
+impl Events {
+    /// The next event, and whether there are more.
+    async fn next(&mut self) -> (Bytes, bool) {
+        loop {
+            let what = tokio::select! {
+                () = &mut self.closing, if self.cursor.is_some() => return (self.ended(Ending::Restart), false),
+                _ = &mut self.lost => return (self.ended(Ending::SignedOut), false),
+                part = self.parts.next() => part.unwrap_or(What::Complete),
+                () = self.silence.lasted() => return (Bytes::from_static(ALIVE), true),
+            };
+            if let Some(access) = &mut self.access
+                && access.check().await.is_err()
+            {
+                return (self.ended(Ending::SignedOut), false);
             }
-            () = lost(&mut access) => return end(&client, &ended(Ending::SignedOut, cursor.as_deref())).await,
-            () = &mut work, if working => {
-                working = false;
-                continue;
-            }
-            Some(part) = parts.recv() => part.what,
-            () = alive => {
-                if !put(&client, Bytes::from_static(ALIVE)).await {
-                    return;
+            self.silence.broken();
+            match what {
+                What::Follows(place) => self.cursor = Some(place),
+                What::Result(body) => return (next(&body), true),
+                What::Update(update) => {
+                    self.cursor = Some(update.cursor.clone());
+                    return (update.event.clone(), true);
                 }
-                continue;
-            }
-        };
-        if let Some(access) = &mut access
-            && access.check().await.is_err()
-        {
-            return end(&client, &ended(Ending::SignedOut, cursor.as_deref())).await;
-        }
-        match what {
-            What::Follows(place) => cursor = Some(place),
-            What::Next(body) => {
-                if !put(&client, next(body.as_str())).await {
-                    return;
-                }
-                cursor = body.cursor().map(str::to_owned).or(cursor);
-            }
-            What::Error(errors) => return end(&client, &errors).await,
-            What::Complete => {
-                put(&client, Bytes::from_static(COMPLETE)).await;
-                return;
+                What::Error(errors) => return (end(&errors), false),
+                What::Complete => return (Bytes::from_static(COMPLETE), false),
             }
         }
     }
-}
 
-async fn lost(access: &mut Option<Access>) {
-    match access {
-        Some(access) => drop(access.lost().await),
-        None => std::future::pending().await,
+    fn ended(&self, why: Ending) -> Bytes {
+        end(&ended(why, self.cursor.as_deref()))
     }
 }
 
 /// The last result, which says why there are no more, and the end.
-async fn end(client: &mpsc::Sender<Bytes>, errors: &str) {
-    if put(client, next(&format!(r#"{{"errors":{errors}}}"#))).await {
-        put(client, Bytes::from_static(COMPLETE)).await;
-    }
-}
-
-/// False when the client is gone, or takes nothing any more: it has the place of what it took last.
-async fn put(client: &mpsc::Sender<Bytes>, bytes: Bytes) -> bool {
-    matches!(tokio::time::timeout(TAKEN_WITHIN, client.send(bytes)).await, Ok(Ok(())))
+fn end(errors: &str) -> Bytes {
+    let mut bytes = next(&format!(r#"{{"errors":{errors}}}"#)).to_vec();
+    bytes.extend_from_slice(COMPLETE);
+    bytes.into()
 }
 
 /// JSON has no line breaks of its own, so a body is one line.
-fn next(body: &str) -> Bytes {
+pub fn next(body: &str) -> Bytes {
     format!("event: next\ndata: {body}\n\n").into()
 }

@@ -8,7 +8,8 @@ use futures_util::{SinkExt, StreamExt};
 use poem::Request;
 use poem::http::{Method, StatusCode};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -519,4 +520,39 @@ async fn a_client_that_never_reads_is_closed() {
     // It is still connected and takes nothing; the server gives it up within its patience, and forgets what waited.
     tokio::time::timeout(Duration::from_secs(60), server.app.live.closed()).await.expect("it is given up");
     drop(client);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_nobody_reads_is_closed() {
+    let server = TestServer::new().await;
+    let crash = server.crash("acme").await;
+    // Nothing is kept on the way from the server to a client that does not read.
+    let small = || {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_send_buffer_size(4096).and_then(|()| socket.set_recv_buffer_size(4096)).expect("small buffers");
+        socket
+    };
+    let socket = small();
+    socket.bind(([127, 0, 0, 1], 0).into()).expect("a port");
+    let address = server.listen_on(socket.listen(8).expect("a listener"));
+    let mut connection = small().connect(address).await.expect("a connection");
+    // The whole schema several times, which is more than the connection gathers before it is written.
+    let types = "__schema { types { name description fields { name description args { name description } } } }";
+    let long: String = (0..8).map(|n| format!("a{n}: {types} ")).collect();
+    let body = json!({ "query": format!("{{ {long} }}") }).to_string();
+    let head = format!(
+        "POST /graphql/stream HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\naccept: text/event-stream\r\nauthorization: Bearer {}\r\ncontent-length: {}\r\n\r\n",
+        crash.ada,
+        body.len()
+    );
+    connection.write_all(format!("{head}{body}").as_bytes()).await.expect("it is sent");
+    // The answer has begun, and from here on it is not read.
+    let mut begun = [0; 12];
+    tokio::time::timeout(PATIENCE, connection.read_exact(&mut begun)).await.expect("in time").expect("an answer");
+    assert_eq!(&begun, b"HTTP/1.1 200");
+    tokio::time::timeout(Duration::from_secs(60), server.app.live.closed()).await.expect("it is given up");
+    // What the system kept is still there, and then nothing: the answer was cut, not finished.
+    let mut rest = Vec::new();
+    tokio::time::timeout(PATIENCE, connection.read_to_end(&mut rest)).await.expect("an end").ok();
+    assert!(!rest.ends_with(b"0\r\n\r\n"), "all {} bytes were taken, to the end", rest.len());
 }

@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use api::app::{App, Settings};
+use api::http::listener::Listener;
 use domain::Domain;
 use domain::clock::Clock;
 use domain::db::{Db, DbLock};
 use domain::secrets::{MasterKey, Secret};
 use domain::tenants::NewTenant;
 use poem::http::{Method, StatusCode};
-use poem::listener::TcpAcceptor;
 use poem::{Body, Endpoint, Request, Response};
 use serde_json::{Value, json};
 
@@ -73,9 +73,12 @@ impl TestServer {
 
     /// Serves on a port of its own until the test is over.
     pub async fn listen(&self) -> SocketAddr {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        self.listen_on(tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port"))
+    }
+
+    pub fn listen_on(&self, listener: tokio::net::TcpListener) -> SocketAddr {
         let address = listener.local_addr().expect("its address");
-        let acceptor = TcpAcceptor::from_tokio(listener).expect("an acceptor");
+        let acceptor = Listener::new(listener).expect("an acceptor");
         tokio::spawn(poem::Server::new_with_acceptor(acceptor).run(api::http::routes(self.app.clone())));
         address
     }

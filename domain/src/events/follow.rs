@@ -176,7 +176,8 @@ async fn read_after(domain: &Domain, tenant: TenantId, place: i64) -> Result<Vec
     }
 }
 
-/// One follower of a tenant's events.
+/// One follower of a tenant's events. A clone goes on from the same place.
+#[derive(Clone)]
 pub struct Tail {
     domain: Domain,
     hub: Arc<Hub>,
