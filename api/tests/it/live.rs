@@ -216,7 +216,10 @@ async fn everything_runs_over_a_socket_and_ends_when_the_client_says_so() {
     client.say(json!({ "id": "s", "type": "complete" })).await;
     client.say(json!({ "type": "ping" })).await;
     assert_eq!(client.hear().await, json!({ "type": "pong" }));
+    // Whoever asks the same is told at the same time.
+    client.follow("t", json!({ "after": server.cursor(&crash.ada).await })).await;
     server.play(&crash, 2, "11").await;
+    assert_eq!(client.update("t").await["settlement"]["transactionCount"], 2);
     client.ask("q", "{ __typename }", json!({})).await;
     assert_eq!(client.hear().await["id"], "q", "nothing more of what was completed");
 }
