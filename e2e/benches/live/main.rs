@@ -2,7 +2,7 @@
 //! a file is imported into it without subscribers and with a thousand, in turns, and compared by the server's own CPU
 //! time per transaction. Half of the subscribers are on WebSockets and half on streams of events; half are a partner's.
 //! Then single transactions are recorded at a steady pace: without subscribers, with a thousand on each way to the
-//! client, and beside a process that only broadcasts the same bytes to as many WebSockets (`live/bare.rs`).
+//! client, and beside a process that only broadcasts the same bytes to as many WebSockets (`bare.rs`).
 //! Prints one line per round, then the medians, the time from a commit to the subscribers' sockets, and the memory of
 //! a subscriber.
 
@@ -10,11 +10,10 @@
 #![expect(clippy::disallowed_methods, reason = "the time that a client sees is what is measured")]
 #![expect(clippy::float_arithmetic, reason = "ratios of times are not money")]
 
-#[path = "live/bare.rs"]
 mod bare;
-#[path = "../tests/run/follower.rs"]
+#[path = "../../tests/run/follower.rs"]
 mod follower;
-#[path = "../tests/run/saldo.rs"]
+#[path = "../../tests/run/saldo.rs"]
 mod saldo;
 
 use std::fmt::Write as _;
