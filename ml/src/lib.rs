@@ -16,6 +16,34 @@
 //!
 //! This crate therefore depends on no other crate of the workspace, and its `Cargo.toml` names no library that could
 //! do any of this. The tidy test (`e2e/tests/tidy/`) reads that file.
-//!
-//! The detector itself has not been built yet, and there is nothing here until it is: a stub would only have to be
-//! kept from being called.
+
+// Statistics are no money: see above.
+#![allow(clippy::float_arithmetic)]
+
+mod detector;
+pub mod forest;
+pub mod gaussian;
+mod order;
+mod scale;
+mod tails;
+
+pub use detector::{Detecting, Detector, LEAST_ROWS, Reason, Score, Scratch};
+
+/// Why nothing was fitted. The model before stays in place.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FitError {
+    #[error("{0} rows say too little")]
+    TooFew(usize),
+    #[error("rows of {0} features, or of different numbers of them, cannot be fitted")]
+    TooWide(usize),
+    #[error("the features have no covariance that can be inverted")]
+    Singular,
+    #[error("{0}")]
+    Library(String),
+}
+
+impl From<linfa::Error> for FitError {
+    fn from(error: linfa::Error) -> Self {
+        Self::Library(error.to_string())
+    }
+}

@@ -1,0 +1,88 @@
+//! Two-sided tails: how rare a value is in each feature on its own. The strongest single detector here, and the one
+//! that says why.
+
+use serde::{Deserialize, Serialize};
+
+use crate::order::Order;
+
+/// What was seen of every feature.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tails {
+    features: Vec<Order>,
+}
+
+impl Tails {
+    /// `columns` are the values of each feature; those that are no number are left out.
+    pub fn fit(columns: &[Vec<f64>]) -> Self {
+        Self { features: columns.iter().map(|column| Order::of(column)).collect() }
+    }
+
+    /// The surprise of each feature's value goes to `out`; the sum is the score.
+    pub fn surprises(&self, row: &[f64], out: &mut [f64]) -> f64 {
+        let mut sum = 0.0;
+        for ((value, order), out) in row.iter().zip(&self.features).zip(out) {
+            *out = surprise(order, *value);
+            sum += *out;
+        }
+        sum
+    }
+
+    /// Between which values nine of ten lie.
+    pub fn usual(&self, feature: usize) -> Option<(f64, f64)> {
+        let order = &self.features[feature];
+        order.quantile(0.05).zip(order.quantile(0.95))
+    }
+
+    pub fn width(&self) -> usize {
+        self.features.len()
+    }
+
+    pub fn is_sound(&self) -> bool {
+        self.features.iter().all(Order::is_sound)
+    }
+}
+
+/// −ln of how often a value lies as far out on its side, twice, since there are two sides. Nothing for a value in the
+/// middle or missing.
+fn surprise(order: &Order, value: f64) -> f64 {
+    if value.is_nan() {
+        return 0.0;
+    }
+    let rarer = order.at_most(value).min(order.at_least(value));
+    // One more than were seen, so that what was never seen is rare and not impossible.
+    let p = 2.0 * (rarer + 1.0) / (order.count() + 1.0);
+    -p.min(1.0).ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_middle_is_no_surprise_and_the_ends_are() {
+        let order = Order::of(&(0..9_999).map(f64::from).collect::<Vec<_>>());
+        for (value, expected) in [
+            (5_000.0, 1.0_f64),
+            (f64::NAN, 1.0),
+            // Nothing lies as far out, and once the largest itself.
+            (1e308, 5_000.0),
+            (-1e308, 5_000.0),
+            (9_998.0, 2_500.0),
+            // Between what is kept: a tenth lies above.
+            (8_999.0, 5.0),
+        ] {
+            assert!((surprise(&order, value) - expected.ln()).abs() < 0.01, "{value}");
+        }
+    }
+
+    #[test]
+    fn what_most_have_is_no_surprise() {
+        let mut column = vec![0.0; 900];
+        column.extend(vec![1.0; 100]);
+        let order = Order::of(&column);
+        assert_eq!(surprise(&order, 0.0), 0.0);
+        assert!((surprise(&order, 1.0) - (1_001.0_f64 / 202.0).ln()).abs() < 1e-9);
+        assert_eq!(surprise(&Order::of(&[]), 5.0), 0.0);
+        assert_eq!(surprise(&Order::of(&[3.0]), 3.0), 0.0);
+    }
+}
