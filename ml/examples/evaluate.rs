@@ -18,7 +18,7 @@ use ml::{Detecting, Detector, Scratch};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
-use table::{Table, average_precision, auroc};
+use table::{Table, auroc, average_precision};
 
 const SEEDS: u64 = 5;
 

@@ -7,9 +7,9 @@ use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use crate::FitError;
+use crate::calibration::Calibration;
 use crate::forest::{Forest, ForestParams};
 use crate::gaussian::Gaussian;
-use crate::order::Order;
 use crate::scale::{Scaler, middle_and_spread};
 use crate::tails::Tails;
 
@@ -42,10 +42,9 @@ pub struct Detector {
     /// Middle and spread of each channel's score: tails, forest, Gaussian.
     channels: [(f64, f64); 3],
     alone: Vec<u16>,
-    /// Scores of the rows held out.
-    calibration: Order,
-    /// The greatest surprise among the features that count alone, of the rows held out.
-    extremes: Order,
+    sums: Calibration,
+    /// Of the greatest surprise among the features that count alone.
+    extremes: Calibration,
 }
 
 /// What a row comes to.
@@ -53,10 +52,10 @@ pub struct Detector {
 pub struct Score {
     /// The sum of the channels' robust z-scores: larger is odder.
     pub sum: f64,
-    /// The greatest surprise among the features that count alone.
-    pub extreme: f64,
     /// How often a row as odd as this comes by chance, of 0 to 1: from the rows held out, never 0.
     pub p: f64,
+    /// −ln of it, and more beyond the oddest row held out.
+    pub surprise: f64,
 }
 
 /// Room to score in, so that scoring allocates nothing. After a row was scored, it knows why.
@@ -98,11 +97,9 @@ impl Detector {
         }
         let held_out = ((rows.len() as f64 * HELD_OUT) as usize).max(1);
         let (seen, held_out) = rows.split_at(rows.len() - held_out);
-        let columns: Vec<Vec<f64>> =
-            (0..width).map(|feature| seen.iter().map(|row| row[feature]).collect()).collect();
+        let columns: Vec<Vec<f64>> = (0..width).map(|feature| seen.iter().map(|row| row[feature]).collect()).collect();
         let scaler = Scaler::fit(&columns);
-        let scaled =
-            Array2::from_shape_fn((seen.len(), width), |(row, feature)| scaler.z(feature, seen[row][feature]));
+        let scaled = Array2::from_shape_fn((seen.len(), width), |(row, feature)| scaler.z(feature, seen[row][feature]));
         let forest = ForestParams { seed: how.seed, ..ForestParams::default() };
         let gaussian = Gaussian::fit(&scaled, how.seed).ok();
         let mut detector = Self {
@@ -112,14 +109,14 @@ impl Detector {
             gaussian,
             channels: [(0.0, 1.0); 3],
             alone: how.alone.iter().filter(|feature| **feature < width).map(|feature| *feature as u16).collect(),
-            calibration: Order::default(),
-            extremes: Order::default(),
+            sums: Calibration::default(),
+            extremes: Calibration::default(),
         };
         detector.channels = detector.spreads(seen);
         let mut scratch = Scratch::new(width);
-        let held_out: Vec<Score> = held_out.iter().map(|row| detector.score(row, &mut scratch)).collect();
-        detector.calibration = Order::of(&held_out.iter().map(|score| score.sum).collect::<Vec<_>>());
-        detector.extremes = Order::of(&held_out.iter().map(|score| score.extreme).collect::<Vec<_>>());
+        let scores: Vec<(f64, f64)> = held_out.iter().map(|row| detector.raw(row, &mut scratch)).collect();
+        detector.sums = Calibration::of(&scores.iter().map(|(sum, _)| *sum).collect::<Vec<_>>());
+        detector.extremes = Calibration::of(&scores.iter().map(|(_, extreme)| *extreme).collect::<Vec<_>>());
         Ok(detector)
     }
 
@@ -148,7 +145,8 @@ impl Detector {
         [(1.0 + tails).ln(), self.forest.oddness(&scratch.scaled), (1.0 + distance).ln()]
     }
 
-    pub fn score(&self, row: &[f64], scratch: &mut Scratch) -> Score {
+    /// The sum of all channels, and the greatest surprise among the features that count alone.
+    fn raw(&self, row: &[f64], scratch: &mut Scratch) -> (f64, f64) {
         let channels = self.channels(row, scratch);
         let sum = channels
             .into_iter()
@@ -157,11 +155,22 @@ impl Detector {
             .zip(VOTES)
             .map(|(z, votes)| z * votes)
             .sum();
-        let alone = self.alone.iter().map(|feature| scratch.surprises[usize::from(*feature)]);
-        let extreme = alone.fold(0.0, f64::max);
-        let p = chance(&self.calibration, sum);
-        let p = if self.alone.is_empty() { p } else { (2.0 * p.min(chance(&self.extremes, extreme))).min(1.0) };
-        Score { sum, extreme, p }
+        let alone = self.alone.iter().map(|feature| usize::from(*feature));
+        // What was never seen is more than rare, and the farther the more.
+        let extremes = alone.map(|feature| scratch.surprises[feature] + self.tails.beyond(feature, row[feature]));
+        (sum, extremes.fold(0.0, f64::max))
+    }
+
+    pub fn score(&self, row: &[f64], scratch: &mut Scratch) -> Score {
+        let (sum, extreme) = self.raw(row, scratch);
+        let (p, surprise) = (self.sums.chance(sum), self.sums.surprise(sum));
+        if self.alone.is_empty() {
+            return Score { sum, p, surprise };
+        }
+        // The rarer of the two, and twice as often, because there are two.
+        let p = (2.0 * p.min(self.extremes.chance(extreme))).min(1.0);
+        let surprise = surprise.max(self.extremes.surprise(extreme)) - std::f64::consts::LN_2;
+        Score { sum, p, surprise: surprise.max(0.0) }
     }
 
     /// Why the row that was scored last with this scratch is odd: at most three features, the heaviest first.
@@ -173,7 +182,8 @@ impl Detector {
         let mut top: [Option<Reason>; 3] = [None; 3];
         for (feature, observed) in row.iter().enumerate() {
             // Both are natural logarithms of a chance: of a tail's, and of a density's.
-            let weight = scratch.surprises[feature] + 0.5 * scratch.terms[feature].max(0.0);
+            let rare = scratch.surprises[feature] + self.tails.beyond(feature, *observed);
+            let weight = rare + 0.5 * scratch.terms[feature].max(0.0);
             let place = top.iter().position(|reason| reason.is_none_or(|reason| reason.weight < weight));
             if let Some(place) = place.filter(|_| weight > 0.0) {
                 let (low, high) = self.tails.usual(feature).unwrap_or_default();
@@ -200,12 +210,7 @@ impl Detector {
             && self.channels.iter().all(|(middle, spread)| middle.is_finite() && *spread > 0.0)
             && self.tails.is_sound()
             && self.forest.is_sound()
-            && self.calibration.is_sound()
+            && self.sums.is_sound()
             && self.extremes.is_sound()
     }
-}
-
-/// (1 + how many are at least as odd) ÷ (n + 1).
-fn chance(order: &Order, score: f64) -> f64 {
-    (1.0 + order.at_least(score)) / (order.count() + 1.0)
 }

@@ -52,9 +52,7 @@ impl Gaussian {
             .reg_covariance(RIDGE)
             .fit(&DatasetBase::from(rows.to_owned()));
         let (mean, precision) = match mixture {
-            Ok(mixture) => {
-                (mixture.means().row(0).to_vec(), mixture.precisions().index_axis(Axis(0), 0).to_owned())
-            }
+            Ok(mixture) => (mixture.means().row(0).to_vec(), mixture.precisions().index_axis(Axis(0), 0).to_owned()),
             // Its densities vanish where a row lies far out, and it gives up; the moments are still what they are.
             Err(_) => moments(rows).ok_or(FitError::Singular)?,
         };
@@ -173,8 +171,7 @@ mod tests {
     fn what_breaks_the_pattern_is_far() {
         let gaussian = Gaussian::fit(&together(), 1).expect("a fit");
         let mut room = [0.0; 2];
-        let (with, against) =
-            (gaussian.distance(&[1.5, 1.5], &mut room), gaussian.distance(&[1.5, -1.5], &mut room));
+        let (with, against) = (gaussian.distance(&[1.5, 1.5], &mut room), gaussian.distance(&[1.5, -1.5], &mut room));
         assert!(against > 50.0 * with, "{with} {against}");
         let mut terms = [0.0; 2];
         gaussian.terms(&[1.5, -1.5], &room, &mut terms);

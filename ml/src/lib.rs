@@ -20,14 +20,24 @@
 // Statistics are no money: see above.
 #![allow(clippy::float_arithmetic)]
 
+pub mod alerts;
+mod calibration;
 mod detector;
+pub mod features;
 pub mod forest;
 pub mod gaussian;
+mod model;
 mod order;
+mod prior;
 mod scale;
 mod tails;
 
+use std::hash::Hasher;
+
+use siphasher::sip::SipHasher13;
+
 pub use detector::{Detecting, Detector, LEAST_ROWS, Reason, Score, Scratch};
+pub use model::{Model, Training, Unusable};
 
 /// Why nothing was fitted. The model before stays in place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,4 +56,15 @@ impl From<linfa::Error> for FitError {
     fn from(error: linfa::Error) -> Self {
         Self::Library(error.to_string())
     }
+}
+
+/// Of parts, each told apart from the next by its length. The same on every machine and in every version: what is
+/// remembered is kept under it.
+fn hash(parts: &[&[u8]]) -> u64 {
+    let mut hasher = SipHasher13::new_with_keys(0x5361_6c64_6f5f_6d6c, 1);
+    for part in parts {
+        hasher.write(&(part.len() as u64).to_le_bytes());
+        hasher.write(part);
+    }
+    hasher.finish()
 }

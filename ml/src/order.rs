@@ -41,16 +41,24 @@ impl Order {
         f64::from(self.count)
     }
 
-    /// How many are at most as large.
-    pub fn at_most(&self, value: f64) -> f64 {
+    /// How many are at most as large, and how many at least.
+    pub fn sides(&self, value: f64) -> (f64, f64) {
         let value = narrow(value);
-        self.before(self.knots.partition_point(|knot| *knot <= value), value)
+        let first = self.knots.partition_point(|knot| *knot < value);
+        let below = self.before(first, value);
+        // Most values lie between two knots, and then one search is enough.
+        let at_most = match self.knots.get(first) {
+            Some(knot) if *knot == value => {
+                let next = first + self.knots[first..].partition_point(|knot| *knot <= value);
+                self.before(next, value)
+            }
+            _ => below,
+        };
+        (at_most, self.count() - below)
     }
 
-    /// How many are at least as large.
     pub fn at_least(&self, value: f64) -> f64 {
-        let value = narrow(value);
-        self.count() - self.before(self.knots.partition_point(|knot| *knot < value), value)
+        self.sides(value).1
     }
 
     /// The value below which this part of all lies, of 0 to 1; `None` of nothing.
@@ -58,6 +66,23 @@ impl Order {
         let place = (part * self.count()).max(1.0);
         let knot = self.places.partition_point(|at| f64::from(*at) < place);
         self.knots.get(knot).or(self.knots.last()).map(|value| f64::from(*value))
+    }
+
+    /// How far beyond the greatest (or least) of all a value lies, in steps after each of which an exponential tail has
+    /// a third left; nothing within them. The length of a step is taken from the outermost hundredth.
+    pub fn beyond(&self, value: f64) -> f64 {
+        let (Some(least), Some(greatest)) = (self.quantile(0.0), self.quantile(1.0)) else { return 0.0 };
+        let (end, rare) = if value > greatest {
+            (greatest, self.quantile(0.99))
+        } else if value < least {
+            (least, self.quantile(0.01))
+        } else {
+            return 0.0;
+        };
+        // Of n exponential excesses, the greatest lies ln n of their means above where they begin.
+        let steps = (0.01 * self.count()).max(1.0).ln().max(1.0);
+        let step = ((end - rare.unwrap_or(end)).abs() / steps).max(1e-3);
+        ((value - end).abs() / step).min(1e3)
     }
 
     /// How many come before a knot; between two knots by the distance.
@@ -98,10 +123,11 @@ mod tests {
         let order = Order::of(&(0..9_999).map(f64::from).collect::<Vec<_>>());
         assert!(order.is_sound());
         for value in [0.0, 3.0, 95.0, 96.0, 500.0, 4_999.0, 9_000.0, 9_998.0] {
-            assert!((order.at_most(value) - value - 1.0).abs() <= 1.0, "{value}: {}", order.at_most(value));
-            assert!((order.at_least(value) - 9_999.0 + value).abs() <= 1.0, "{value}: {}", order.at_least(value));
+            let (at_most, at_least) = order.sides(value);
+            assert!((at_most - value - 1.0).abs() <= 1.0, "{value}: {at_most}");
+            assert!((at_least - 9_999.0 + value).abs() <= 1.0, "{value}: {at_least}");
         }
-        assert_eq!((order.at_most(-1.0), order.at_least(9_999.0)), (0.0, 0.0));
+        assert_eq!((order.sides(-1.0).0, order.at_least(9_999.0)), (0.0, 0.0));
         let median = order.quantile(0.5).expect("a median");
         assert!((median - 5_000.0).abs() < 40.0, "{median}");
     }
@@ -109,10 +135,14 @@ mod tests {
     #[test]
     fn values_that_are_alike_have_one_place() {
         let order = Order::of(&[0.0, -0.0, 0.0, 1.0, f64::NAN]);
-        assert_eq!((order.at_most(-0.0), order.at_least(0.0), order.at_least(1.0)), (3.0, 4.0, 1.0));
-        assert_eq!((order.at_most(0.5), order.at_least(0.5)), (3.0, 1.0));
+        assert_eq!((order.sides(-0.0), order.sides(1.0)), ((3.0, 4.0), (4.0, 1.0)));
+        assert_eq!(order.sides(0.5), (3.0, 1.0));
         let nothing = Order::of(&[]);
-        assert_eq!((nothing.at_most(1.0), nothing.at_least(1.0), nothing.quantile(0.5)), (0.0, 0.0, None));
+        assert_eq!((nothing.sides(1.0), nothing.quantile(0.5)), ((0.0, 0.0), None));
+        assert_eq!(nothing.beyond(1.0), 0.0);
+        let some = Order::of(&(0..100).map(f64::from).collect::<Vec<_>>());
+        assert_eq!((some.beyond(50.0), some.beyond(1e308), some.beyond(-f64::INFINITY)), (0.0, 1e3, 1e3));
+        assert!(some.beyond(101.0) < some.beyond(102.0) && some.beyond(-5.0) > 1.0);
         let far = Order::of(&[f64::INFINITY, 1e308]);
         assert_eq!(far.at_least(1e39), 2.0);
     }

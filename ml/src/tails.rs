@@ -27,6 +27,11 @@ impl Tails {
         sum
     }
 
+    /// How far a value lies beyond all that was seen of a feature, on the scale of surprises.
+    pub fn beyond(&self, feature: usize, value: f64) -> f64 {
+        self.features[feature].beyond(value)
+    }
+
     /// Between which values nine of ten lie.
     pub fn usual(&self, feature: usize) -> Option<(f64, f64)> {
         let order = &self.features[feature];
@@ -48,7 +53,8 @@ fn surprise(order: &Order, value: f64) -> f64 {
     if value.is_nan() {
         return 0.0;
     }
-    let rarer = order.at_most(value).min(order.at_least(value));
+    let (at_most, at_least) = order.sides(value);
+    let rarer = at_most.min(at_least);
     // One more than were seen, so that what was never seen is rare and not impossible.
     let p = 2.0 * (rarer + 1.0) / (order.count() + 1.0);
     -p.min(1.0).ln()
