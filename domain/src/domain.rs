@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
+use crate::anomalies::Detectors;
 use crate::caller::{Caller, Scoped};
 use crate::clock::Clock;
 use crate::db::Db;
@@ -28,6 +29,7 @@ struct Inner {
     clock: Clock,
     master_key: MasterKey,
     lanes: Lanes,
+    detectors: Detectors,
     access: Access,
     bus: Bus,
     tracker: TaskTracker,
@@ -36,7 +38,8 @@ struct Inner {
 impl Domain {
     pub fn new(db: Db, clock: Clock, master_key: MasterKey) -> Self {
         let (lanes, access, bus) = (Lanes::default(), Access::default(), Bus::default());
-        Self(Arc::new(Inner { db, clock, master_key, lanes, access, bus, tracker: TaskTracker::new() }))
+        let (detectors, tracker) = (Detectors::default(), TaskTracker::new());
+        Self(Arc::new(Inner { db, clock, master_key, lanes, detectors, access, bus, tracker }))
     }
 
     pub fn for_caller(&self, caller: Caller) -> Scoped {
@@ -108,6 +111,10 @@ impl Domain {
 
     pub(crate) fn lanes(&self) -> &Lanes {
         &self.0.lanes
+    }
+
+    pub(crate) fn detectors(&self) -> &Detectors {
+        &self.0.detectors
     }
 
     pub(crate) fn bus(&self) -> &Bus {

@@ -75,6 +75,12 @@ ids! {
     SettlementId = "set";
     AccountId = "acc";
     EntryId = "ent";
+    /// What risk staff review.
+    CaseId = "cas";
+    VerdictId = "ver";
+    /// A detector that was fitted once.
+    ModelId = "mod";
+    JobId = "job";
 }
 
 #[cfg(test)]

@@ -10,14 +10,15 @@ use async_graphql::Context;
 use async_graphql::dataloader::{DataLoader, Loader};
 use chrono::NaiveDate;
 use domain::ids::{
-    AccountId, ContractId, ImportRunId, MemberId, PartnerId, ProductId, QuarantineId, SettlementId, SourceId,
+    AccountId, CaseId, ContractId, ImportRunId, MemberId, PartnerId, ProductId, QuarantineId, SettlementId, SourceId,
     TransactionId,
 };
 use domain::money::Asset;
 use domain::page::{Page, PageRequest};
 use domain::transactions::transaction::Player;
 use domain::{
-    Error, Fault, Scoped, catalogue, contracts, imports, ledger, partners, settlements, sources, tenants, transactions,
+    Error, Fault, Scoped, anomalies, catalogue, contracts, imports, ledger, partners, settlements, sources, tenants,
+    transactions,
 };
 
 use super::errors::Failure;
@@ -333,6 +334,62 @@ impl Loader<EntriesOf> for Rows {
             entries.extend(found.into_iter().map(|(id, of_one)| (EntriesOf(id, page), of_one)));
         }
         Ok(entries)
+    }
+}
+
+impl Loader<CaseId> for Rows {
+    type Value = anomalies::Case;
+    type Error = Arc<Error>;
+
+    async fn load(&self, ids: &[CaseId]) -> Result<HashMap<CaseId, Self::Value>, Self::Error> {
+        by(self.0.anomaly_cases_by_ids(ids).await, |case| case.id)
+    }
+}
+
+/// A page of the odd transactions of a case, the latest recorded first.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct CaseTransactionsOf(pub CaseId, pub PageRequest);
+
+impl Loader<CaseTransactionsOf> for Rows {
+    type Value = Page<anomalies::CaseTransaction>;
+    type Error = Arc<Error>;
+
+    async fn load(&self, keys: &[CaseTransactionsOf]) -> Result<HashMap<CaseTransactionsOf, Self::Value>, Self::Error> {
+        let mut pages = HashMap::new();
+        for (page, ids) in grouped(keys.iter().map(|key| (key.1, key.0))) {
+            let found = self.0.case_transactions(&ids, page).await.map_err(Arc::new)?;
+            pages.extend(found.into_iter().map(|(id, of_one)| (CaseTransactionsOf(id, page), of_one)));
+        }
+        Ok(pages)
+    }
+}
+
+/// A product by its code.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct ProductCode(pub String);
+
+impl Loader<ProductCode> for Rows {
+    type Value = catalogue::Product;
+    type Error = Arc<Error>;
+
+    async fn load(&self, keys: &[ProductCode]) -> Result<HashMap<ProductCode, Self::Value>, Self::Error> {
+        let codes: Vec<String> = keys.iter().map(|key| key.0.clone()).collect();
+        by(self.0.products_by_codes(&codes).await, |product| ProductCode(product.code.clone()))
+    }
+}
+
+/// What is held of a settlement.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct HoldsOf(pub SettlementId);
+
+impl Loader<HoldsOf> for Rows {
+    type Value = Vec<settlements::Hold>;
+    type Error = Arc<Error>;
+
+    async fn load(&self, keys: &[HoldsOf]) -> Result<HashMap<HoldsOf, Self::Value>, Self::Error> {
+        let ids: Vec<SettlementId> = keys.iter().map(|key| key.0).collect();
+        let found = self.0.holds(&ids).await.map_err(Arc::new)?;
+        Ok(found.into_iter().map(|(id, holds)| (HoldsOf(id), holds)).collect())
     }
 }
 

@@ -19,6 +19,7 @@
 
 pub mod access;
 pub mod agreed;
+pub mod anomalies;
 pub mod api_keys;
 pub mod catalogue;
 pub mod clauses;
@@ -29,6 +30,7 @@ pub mod execute;
 pub mod idempotency;
 pub mod ids;
 pub mod imports;
+pub mod language;
 pub mod ledger;
 pub mod limits;
 pub mod loaders;
@@ -76,6 +78,7 @@ pub struct Query(
     quarantine::QuarantineQuery,
     settlements::SettlementsQuery,
     ledger::LedgerQuery,
+    anomalies::AnomaliesQuery,
 );
 
 /// What can be done. What you should have done otherwise is told in `userErrors`.
@@ -93,6 +96,7 @@ pub struct Mutation(
     imports::ImportsMutation,
     quarantine::QuarantineMutation,
     settlements::SettlementsMutation,
+    anomalies::AnomaliesMutation,
 );
 
 pub type Schema = async_graphql::Schema<Query, Mutation, subscriptions::SubscriptionRoot>;

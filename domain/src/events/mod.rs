@@ -63,7 +63,14 @@ impl Scoped {
         {
             return Err(Error::NotFound("partner"));
         }
-        Ok(Interest { settlement, partner: partner.or(self.caller().partner()) })
+        let partner = partner.or(self.caller().partner());
+        Ok(Interest { kind: event::Kind::SettlementUpdated, subject: settlement.map(|id| id.0), partner })
+    }
+
+    /// What it means to follow anomaly cases. Nobody of a partner hears of any.
+    pub fn anomaly_interest(&self) -> Result<Interest> {
+        self.require(Permission::Read)?;
+        Ok(Interest { partner: self.caller().partner(), ..Interest::all(event::Kind::AnomalyRaised) })
     }
 
     /// Refuses a place that is ahead of everything, or before what is still kept.

@@ -1,6 +1,7 @@
 //! The core on a real database, through its public face. One binary, because linking it is what takes time.
 
 mod access;
+mod anomalies;
 mod calendars;
 mod contracts;
 mod crash;
