@@ -87,6 +87,9 @@ impl AnomalyReason {
     }
 }
 
+/// Of one thing.
+const MOST_REASONS: usize = 3;
+
 fn reasons_of(text: &str) -> Vec<AnomalyReason> {
     read_reasons(text).into_iter().map(AnomalyReason::from).collect()
 }
@@ -177,7 +180,7 @@ impl AnomalyCase {
     }
 
     /// Why the oddest transaction is odd, at most three, the heaviest first.
-    #[graphql(complexity = "short(child_complexity)")]
+    #[graphql(complexity = "MOST_REASONS * child_complexity + 1")]
     async fn reasons(&self) -> Vec<AnomalyReason> {
         reasons_of(&self.row.reasons)
     }
@@ -208,7 +211,7 @@ pub struct AnomalousTransaction {
     /// How odd it is: −ln of how often one like it comes by chance.
     pub score: Decimal,
     /// Why, at most three, the heaviest first.
-    #[graphql(complexity = "short(child_complexity)")]
+    #[graphql(complexity = "MOST_REASONS * child_complexity + 1")]
     pub reasons: Vec<AnomalyReason>,
     #[graphql(skip)]
     transaction: TransactionId,

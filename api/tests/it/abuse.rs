@@ -217,7 +217,7 @@ async fn who_is_nobody_is_refused_at_every_root_field() {
     server.query(&good, "{ viewer { tenant { slug } } }", json!({})).await;
     server.pass(615 * MICROS_PER_SECOND);
     is_nobody(&server, &shape, Some(&good), "an expired token").await;
-    assert_eq!(list(&shape.types["Subscription"], "fields").len(), 1, "and live.rs has each on a socket");
+    assert_eq!(list(&shape.types["Subscription"], "fields").len(), 2, "and live.rs has each on a socket");
 }
 
 type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;

@@ -2,6 +2,7 @@
 
 mod abuse;
 mod access;
+mod anomalies;
 mod browsers;
 mod budgets;
 mod command_line;

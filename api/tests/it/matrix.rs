@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use crate::isolation::{close_all, fill};
+use crate::isolation::{close_all, fill, raise};
 use crate::shape::{Shape, list, named, text};
 use crate::support::{Crash, PASSWORD, TestServer, mapping, terms};
 
@@ -24,6 +24,7 @@ fn queries() -> Vec<Case> {
         ("Query.conflicts.filter.sourceId", "Source", filter("sourceId")),
         ("Query.settlements.filter.contractId", "Contract", filter("contractId")),
         ("Query.settlements.filter.partnerId", "Partner", filter("partnerId")),
+        ("Query.anomalyCases.filter.sourceId", "Source", filter("sourceId")),
     ]
 }
 
@@ -121,6 +122,7 @@ fn agreements_and_records() -> Vec<Case> {
             "QuarantinedRecord",
             json!({ "quarantinedRecordId": "?", "note": "x" }),
         ),
+        input("Mutation.reviewAnomalyCase.input.caseId", "AnomalyCase", json!({ "caseId": "?", "verdict": "UNSURE" })),
         input("Mutation.closeSettlement.input.settlementId", "Settlement", json!({ "settlementId": "?" })),
         input("Mutation.revokeApiKey.input.apiKeyId", "ApiKey", json!({ "apiKeyId": "?" })),
         input("Mutation.disableMember.input.memberId", "Member", json!({ "memberId": "?" })),
@@ -131,7 +133,8 @@ fn agreements_and_records() -> Vec<Case> {
 /// Places of subscriptions, whose answers come over time. `live.rs` has foreign, absent and malformed filters and a
 /// foreign cursor in `who_follows_hears_of_its_own_only`, and the token that expires and the role that is taken in
 /// `a_connection_ends_with_its_token` and `whoever_loses_its_access_is_closed_with_its_cursor`.
-const IN_LIVE: [&str; 3] = [
+const IN_LIVE: [&str; 4] = [
+    "Subscription.anomalyRaised.after",
     "Subscription.settlementUpdated.settlementId",
     "Subscription.settlementUpdated.partnerId",
     "Subscription.settlementUpdated.after",
@@ -267,7 +270,7 @@ async fn things(server: &TestServer, token: &str) -> Things {
     let lists: String = lists.iter().map(|list| format!("{list} {{ nodes {{ __typename id }} }} ")).collect();
     let query = format!(
         "{{ {lists} quarantine {{ nodes {{ __typename id }} }} conflicts {{ nodes {{ __typename id }} }}
-           ledgerAccounts {{ nodes {{ __typename id }} }}
+           ledgerAccounts {{ nodes {{ __typename id }} }} anomalyCases {{ nodes {{ __typename id }} }}
            settlements(first: 10) {{ nodes {{ __typename id entries(first: 10) {{ nodes {{ __typename id }} }} }} }} }}"
     );
     let mut found = Things::new();
@@ -298,6 +301,7 @@ async fn furnished(server: &TestServer, slug: &str, word: &str) -> (Crash, Thing
         "attributes": [{ "name": word, "value": word }],
     });
     of("recordTransactions", json!({ "source": "crash", "transactions": [record] })).await;
+    raise(server, &crash.ada, "crash", word, 1).await;
     let mut own = things(server, &crash.ada).await;
     own.insert("Partner".to_owned(), crash.partner.clone());
     own.insert("Source".to_owned(), crash.source.clone());
@@ -439,7 +443,9 @@ async fn what_another_partner_has_is_nothing_wherever_it_is_named() {
     let member = Asker { token: &users[0], ..rival };
     for case in queries().iter().chain(&mutations()) {
         let nothing = rival.nothing_of_another(case).await;
-        if case.0.starts_with("Query.") {
+        if case.0.starts_with("Query.anomalyCases") {
+            assert_eq!(member.answer(case, &foreign[case.1], Form::Variables).await, nothing, "risk staff's alone");
+        } else if case.0.starts_with("Query.") {
             assert_ne!(member.answer(case, &foreign[case.1], Form::Variables).await, nothing, "{}", case.0);
         } else {
             // Where an input names a source, too, it is looked up first.

@@ -234,14 +234,40 @@ pub async fn transactions_page(
     cases: &[CaseId],
     page: PageRequest,
 ) -> Result<Vec<case_transaction::Model>, DbErr> {
-    use case_transaction::{Column, Entity};
-    let mut rows = Vec::new();
-    for case in cases {
-        rows.extend(
-            tx.all::<Entity>(|q| paged!(q.filter(Column::CaseId.eq(*case)), Column::TransactionId, page)).await?,
-        );
+    #[derive(FromQueryResult)]
+    struct Row {
+        case_id: CaseId,
+        transaction_id: TransactionId,
+        score: i64,
+        reasons: String,
     }
-    Ok(rows)
+    // Of a partner's user, [`by_ids`] has found no case.
+    let cases: Vec<CaseId> = by_ids(tx, cases).await?.into_iter().map(|case| case.id).collect();
+    if cases.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sql = format!(
+        "WITH wanted AS (SELECT tenant_id, id FROM anomaly_cases WHERE tenant_id = ? AND id IN ({})) \
+         SELECT row.case_id, row.transaction_id, row.score, row.reasons \
+         FROM wanted JOIN anomaly_case_transactions AS row ON row.tenant_id = wanted.tenant_id \
+         AND row.case_id = wanted.id AND row.transaction_id IN \
+         (SELECT transaction_id FROM anomaly_case_transactions WHERE tenant_id = wanted.tenant_id \
+         AND case_id = wanted.id AND transaction_id < ? ORDER BY transaction_id DESC LIMIT ?) \
+         ORDER BY row.case_id, row.transaction_id DESC",
+        vec!["?"; cases.len()].join(", ")
+    );
+    let mut parameters: Vec<Value> = cases.iter().map(|id| (*id).into()).collect();
+    parameters.push(page.after.unwrap_or(Uuid::max()).into());
+    parameters.push(i64::try_from(page.first + 1).unwrap_or(i64::MAX).into());
+    let rows = tx.bulk_query::<Row>(&sql, parameters).await?.into_iter();
+    let row = |row: Row| case_transaction::Model {
+        tenant_id: tx.tenant(),
+        case_id: row.case_id,
+        transaction_id: row.transaction_id,
+        score: row.score,
+        reasons: row.reasons,
+    };
+    Ok(rows.map(row).collect())
 }
 
 /// All transactions of a case.
