@@ -10,21 +10,20 @@ use async_graphql::Context;
 use async_graphql::dataloader::{DataLoader, Loader};
 use chrono::NaiveDate;
 use domain::ids::{
-    AccountId, CaseId, ContractId, ImportRunId, MemberId, PartnerId, ProductId, QuarantineId, SettlementId, SourceId,
+    AccountId, ContractId, ImportRunId, MemberId, PartnerId, ProductId, QuarantineId, SettlementId, SourceId,
     TransactionId,
 };
 use domain::money::Asset;
 use domain::page::{Page, PageRequest};
 use domain::transactions::transaction::Player;
 use domain::{
-    Error, Fault, Scoped, anomalies, catalogue, contracts, imports, ledger, partners, settlements, sources, tenants,
-    transactions,
+    Error, Fault, Scoped, catalogue, contracts, imports, ledger, partners, settlements, sources, tenants, transactions,
 };
 
 use super::errors::Failure;
 use super::waves::Waves;
 
-pub struct Rows(Scoped);
+pub struct Rows(pub(super) Scoped);
 
 pub type Loaders = DataLoader<Rows>;
 
@@ -67,7 +66,10 @@ where
     loaders.load_many(keys).await.map_err(Failure::Shared)
 }
 
-fn by<K: Hash + Eq, V>(rows: domain::Result<Vec<V>>, key: impl Fn(&V) -> K) -> Result<HashMap<K, V>, Arc<Error>> {
+pub(super) fn by<K: Hash + Eq, V>(
+    rows: domain::Result<Vec<V>>,
+    key: impl Fn(&V) -> K,
+) -> Result<HashMap<K, V>, Arc<Error>> {
     Ok(rows.map_err(Arc::new)?.into_iter().map(|row| (key(&row), row)).collect())
 }
 
@@ -337,33 +339,6 @@ impl Loader<EntriesOf> for Rows {
     }
 }
 
-impl Loader<CaseId> for Rows {
-    type Value = anomalies::Case;
-    type Error = Arc<Error>;
-
-    async fn load(&self, ids: &[CaseId]) -> Result<HashMap<CaseId, Self::Value>, Self::Error> {
-        by(self.0.anomaly_cases_by_ids(ids).await, |case| case.id)
-    }
-}
-
-/// A page of the odd transactions of a case, the latest recorded first.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct CaseTransactionsOf(pub CaseId, pub PageRequest);
-
-impl Loader<CaseTransactionsOf> for Rows {
-    type Value = Page<anomalies::CaseTransaction>;
-    type Error = Arc<Error>;
-
-    async fn load(&self, keys: &[CaseTransactionsOf]) -> Result<HashMap<CaseTransactionsOf, Self::Value>, Self::Error> {
-        let mut pages = HashMap::new();
-        for (page, ids) in grouped(keys.iter().map(|key| (key.1, key.0))) {
-            let found = self.0.case_transactions(&ids, page).await.map_err(Arc::new)?;
-            pages.extend(found.into_iter().map(|(id, of_one)| (CaseTransactionsOf(id, page), of_one)));
-        }
-        Ok(pages)
-    }
-}
-
 /// A product by its code.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ProductCode(pub String);
@@ -378,23 +353,8 @@ impl Loader<ProductCode> for Rows {
     }
 }
 
-/// What is held of a settlement.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct HoldsOf(pub SettlementId);
-
-impl Loader<HoldsOf> for Rows {
-    type Value = Vec<settlements::Hold>;
-    type Error = Arc<Error>;
-
-    async fn load(&self, keys: &[HoldsOf]) -> Result<HashMap<HoldsOf, Self::Value>, Self::Error> {
-        let ids: Vec<SettlementId> = keys.iter().map(|key| key.0).collect();
-        let found = self.0.holds(&ids).await.map_err(Arc::new)?;
-        Ok(found.into_iter().map(|(id, holds)| (HoldsOf(id), holds)).collect())
-    }
-}
-
 /// What is asked for with the same arguments, which is all that one field of a query asks for.
-fn grouped<A: Eq + Hash, K>(keys: impl Iterator<Item = (A, K)>) -> HashMap<A, Vec<K>> {
+pub(super) fn grouped<A: Eq + Hash, K>(keys: impl Iterator<Item = (A, K)>) -> HashMap<A, Vec<K>> {
     let mut groups: HashMap<A, Vec<K>> = HashMap::new();
     for (arguments, key) in keys {
         groups.entry(arguments).or_default().push(key);

@@ -21,10 +21,12 @@ pub mod access;
 pub mod agreed;
 pub mod anomalies;
 pub mod api_keys;
+pub mod case_loaders;
 pub mod catalogue;
 pub mod clauses;
 pub mod contracts;
 mod cost;
+pub mod detector;
 pub mod errors;
 pub mod execute;
 pub mod idempotency;
@@ -79,6 +81,7 @@ pub struct Query(
     settlements::SettlementsQuery,
     ledger::LedgerQuery,
     anomalies::AnomaliesQuery,
+    detector::DetectorQuery,
 );
 
 /// What can be done. What you should have done otherwise is told in `userErrors`.
@@ -97,6 +100,7 @@ pub struct Mutation(
     quarantine::QuarantineMutation,
     settlements::SettlementsMutation,
     anomalies::AnomaliesMutation,
+    detector::DetectorMutation,
 );
 
 pub type Schema = async_graphql::Schema<Query, Mutation, subscriptions::SubscriptionRoot>;

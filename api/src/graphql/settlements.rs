@@ -10,12 +10,13 @@ use domain::settlements::settlement::{self, LineCode as CoreCode};
 use domain::settlements::{self, Statement, blockers};
 
 use super::anomalies::AnomalyCase;
+use super::case_loaders::HoldsOf;
 use super::contracts::Contract;
 use super::errors::{Failure, UserError, outcome};
 use super::idempotency::once;
 use super::ids::id;
 use super::ledger::LedgerEntry;
-use super::loaders::{self, BlockersOf, EntriesOf, HoldsOf, StatementOf};
+use super::loaders::{self, BlockersOf, EntriesOf, StatementOf};
 use super::money::{of_minor, of_units, word};
 use super::page::{self, Cursor, cost, short};
 use super::partners::Partner;
