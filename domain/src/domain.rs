@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Fault, Result};
 use crate::events::Bus;
+use crate::notifications::Post;
 use crate::secrets::MasterKey;
 use crate::tenants::Access;
 use crate::transactions::Lanes;
@@ -30,13 +31,15 @@ struct Inner {
     lanes: Lanes,
     access: Access,
     bus: Bus,
+    post: Post,
     tracker: TaskTracker,
 }
 
 impl Domain {
     pub fn new(db: Db, clock: Clock, master_key: MasterKey) -> Self {
         let (lanes, access, bus) = (Lanes::default(), Access::default(), Bus::default());
-        Self(Arc::new(Inner { db, clock, master_key, lanes, access, bus, tracker: TaskTracker::new() }))
+        let (post, tracker) = (Post::default(), TaskTracker::new());
+        Self(Arc::new(Inner { db, clock, master_key, lanes, access, bus, post, tracker }))
     }
 
     pub fn for_caller(&self, caller: Caller) -> Scoped {
@@ -112,6 +115,10 @@ impl Domain {
 
     pub(crate) fn bus(&self) -> &Bus {
         &self.0.bus
+    }
+
+    pub(crate) fn post(&self) -> &Post {
+        &self.0.post
     }
 
     pub(crate) fn tracker(&self) -> &TaskTracker {

@@ -13,6 +13,7 @@ pub mod ids;
 pub mod imports;
 pub mod ledger;
 pub mod money;
+pub mod notifications;
 pub mod page;
 pub mod partners;
 pub mod secrets;

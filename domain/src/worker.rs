@@ -1,4 +1,4 @@
-//! Background work: the ledger follows what open settlements earn, and what is old is forgotten.
+//! Background work: the ledger follows what open settlements earn, mail goes out, and what is old is forgotten.
 
 use std::time::Duration;
 
@@ -20,6 +20,8 @@ impl Domain {
             Ok(tenants) => self.true_up_tenants(tenants.into_iter().map(|tenant| tenant.id)).await,
             Err(error) => tracing::error!(%error, "the tenants could not be read"),
         }
+        // Beside all this: a mail server may take its time.
+        self.background(|stopping| self.clone().keep_delivering(stopping));
         let mut tick = tokio::time::interval(TRUE_UP_EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut prune = tokio::time::interval(PRUNE_EVERY);
@@ -47,6 +49,9 @@ impl Domain {
             }
             if let Err(error) = scoped.forget_keys().await {
                 tracing::error!(tenant = %tenant.id, %error, "old idempotency keys could not be forgotten");
+            }
+            if let Err(error) = scoped.forget_mails().await {
+                tracing::error!(tenant = %tenant.id, %error, "old mails could not be forgotten");
             }
         }
     }
