@@ -29,6 +29,7 @@ pub mod execute;
 pub mod idempotency;
 pub mod ids;
 pub mod imports;
+pub mod language;
 pub mod ledger;
 pub mod limits;
 pub mod loaders;
@@ -83,6 +84,7 @@ pub struct Query(
 pub struct Mutation(
     sessions::SessionsMutation,
     access::AccessMutation,
+    language::LanguageMutation,
     api_keys::ApiKeysMutation,
     partners::PartnersMutation,
     catalogue::CatalogueMutation,
