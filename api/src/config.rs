@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use domain::notifications::{MailFrom, MailTransport};
+use domain::secrets::Secret;
 use serde::Deserialize;
 
 use crate::app::Settings;
@@ -11,6 +13,7 @@ use crate::rates::{self, Budget};
 
 const DATABASE_URL: &str = "sqlite://var/saldo.db";
 const LISTEN: &str = "127.0.0.1:8080";
+const MAIL_FROM: &str = "Saldo <saldo@localhost>";
 /// Saldo's own events, and of its libraries only what is wrong.
 const LOG: &str = "info,sqlx=warn,sea_orm_migration=warn,poem=warn";
 
@@ -28,6 +31,20 @@ pub struct Config {
     /// `SALDO_ALLOWED_QUERIES`: a file. `SALDO_ALLOWED_ORIGINS`: origins with commas. `SALDO_ADDRESS_HEADER`: a
     /// header's name. In the file, the same in lower case without `SALDO_`.
     pub requests: Settings,
+    /// `SALDO_SMTP_URL`, `SALDO_MAIL_FROM`, `SALDO_PUBLIC_URL`; in the file `smtp_url`, `mail_from`, `public_url`.
+    pub mail: Mail,
+}
+
+/// How mail goes out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mail {
+    /// The server, with user and password where it wants them; absent, mail goes into files.
+    pub smtp_url: Option<Secret>,
+    pub from: MailFrom,
+    /// For the files: beside the database.
+    pub outbox: PathBuf,
+    /// Where people find this Saldo, for links; absent, where it listens.
+    pub public_url: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -43,6 +60,9 @@ struct File {
     allowed_queries: Option<String>,
     allowed_origins: Option<String>,
     address_header: Option<String>,
+    smtp_url: Option<String>,
+    mail_from: Option<String>,
+    public_url: Option<String>,
 }
 
 impl Config {
@@ -75,7 +95,45 @@ impl Config {
         let allowed_queries = setting("SALDO_ALLOWED_QUERIES", file.allowed_queries).map(PathBuf::from);
         let address_header = setting("SALDO_ADDRESS_HEADER", file.address_header);
         let requests = Settings { rates, allowed_queries, allowed_origins, address_header };
-        Ok(Self { database_url, listen, master_key_file, log, requests })
+        let mail = Mail::read(
+            setting("SALDO_SMTP_URL", file.smtp_url),
+            setting("SALDO_MAIL_FROM", file.mail_from),
+            setting("SALDO_PUBLIC_URL", file.public_url),
+            beside().with_file_name("outbox"),
+        )?;
+        Ok(Self { database_url, listen, master_key_file, log, requests, mail })
+    }
+}
+
+impl Mail {
+    fn read(
+        smtp_url: Option<String>,
+        from: Option<String>,
+        public_url: Option<String>,
+        outbox: PathBuf,
+    ) -> Result<Self, String> {
+        let from = from.unwrap_or_else(|| MAIL_FROM.to_owned());
+        let parsed = MailFrom::parse(&from);
+        let from = parsed.ok_or_else(|| format!("SALDO_MAIL_FROM: '{from}' is no sender like {MAIL_FROM}"))?;
+        let is_page = |url: &String| {
+            let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+            rest.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_graphic()))
+        };
+        if let Some(url) = public_url.as_ref().filter(|url| !is_page(url)) {
+            return Err(format!("SALDO_PUBLIC_URL: '{url}' is no address like https://saldo.example.com"));
+        }
+        let mail = Self { smtp_url: smtp_url.map(Secret::new), from, outbox, public_url };
+        mail.transport().map(|_| mail)
+    }
+
+    /// The error says what is wrong with the URL without showing it.
+    pub fn transport(&self) -> Result<MailTransport, String> {
+        match &self.smtp_url {
+            None => Ok(MailTransport::folder(&self.outbox, self.from.clone())),
+            Some(url) => {
+                MailTransport::smtp(url.expose(), self.from.clone()).map_err(|error| format!("SALDO_SMTP_URL: {error}"))
+            }
+        }
     }
 }
 
@@ -131,5 +189,33 @@ mod tests {
             assert!(one(name, "0/60").unwrap_err().starts_with(name));
         }
         assert!(one("SALDO_ALLOWED_ORIGINS", "*").unwrap_err().starts_with("SALDO_ALLOWED_ORIGINS"));
+    }
+
+    #[test]
+    fn mail_goes_into_files_beside_the_database_until_there_is_a_server() {
+        let one = |name: &'static str, value: &'static str| {
+            Config::load(None, move |asked| (asked == name).then(|| value.to_owned())).map(|config| config.mail)
+        };
+        let mail = one("SALDO_DATABASE_URL", "sqlite://data/a.db").unwrap();
+        assert_eq!((mail.smtp_url.is_none(), mail.outbox.as_path()), (true, Path::new("data/outbox")));
+        assert_eq!(Some(mail.from), MailFrom::parse("Saldo <saldo@localhost>"));
+        let mail = one("SALDO_SMTP_URL", "smtps://saldo:hunter2@mail.example.com").unwrap();
+        assert!(!format!("{mail:?}").contains("hunter2"), "{mail:?}");
+        assert_eq!(
+            one("SALDO_PUBLIC_URL", "https://saldo.example").unwrap().public_url.unwrap(),
+            "https://saldo.example"
+        );
+        for (name, bad) in [
+            ("SALDO_SMTP_URL", "smtp://saldo:hunter2@mail.example.com"),
+            ("SALDO_SMTP_URL", "smtps://saldo:hunter2@"),
+            ("SALDO_SMTP_URL", "saldo:hunter2@mail.example.com"),
+            ("SALDO_MAIL_FROM", "nobody"),
+            ("SALDO_PUBLIC_URL", "saldo.example"),
+            ("SALDO_PUBLIC_URL", "javascript:alert(1)"),
+            ("SALDO_PUBLIC_URL", "https://"),
+        ] {
+            let error = one(name, bad).unwrap_err();
+            assert!(error.starts_with(name) && !error.contains("hunter2"), "{error}");
+        }
     }
 }

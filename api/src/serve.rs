@@ -59,6 +59,10 @@ async fn answer(config: &Config, domain: &Domain, announce: impl FnOnce(SocketAd
     let listener = tokio::net::TcpListener::bind(address).await.map_err(|error| format!("{address}: {error}"))?;
     let address = listener.local_addr().map_err(|error| format!("{address}: {error}"))?;
     let acceptor = TcpAcceptor::from_tokio(listener).map_err(|error| format!("{address}: {error}"))?;
+    domain.set_public_url(config.mail.public_url.as_ref().unwrap_or(&format!("http://{address}")));
+    if config.mail.smtp_url.is_none() {
+        tracing::info!(folder = %config.mail.outbox.display(), "no SALDO_SMTP_URL: mail is written to files");
+    }
     announce(address)?;
     let server = Server::new_with_acceptor(acceptor).idle_timeout(IDLE_CONNECTION);
     let live = app.live.clone();
@@ -96,7 +100,7 @@ pub(crate) async fn open_locked(config: &Config, lock: DbLock) -> Outcome<Domain
     }
     let master_key = MasterKey::load_or_create(&config.master_key_file).map_err(|error| error.to_string())?;
     let db = Db::open(lock).await.map_err(|error| error.to_string())?;
-    let domain = Domain::new(db, Clock::System, master_key);
+    let domain = Domain::new(db, Clock::System, master_key).with_mail(config.mail.transport()?);
     domain.load_signing_keys().await.map_err(|error| format!("{}: {error}", config.master_key_file.display()))?;
     Ok(domain)
 }

@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Fault, Result};
 use crate::events::Bus;
+use crate::notifications::Post;
 use crate::secrets::MasterKey;
 use crate::tenants::Access;
 use crate::transactions::Lanes;
@@ -32,14 +33,15 @@ struct Inner {
     detectors: Detectors,
     access: Access,
     bus: Bus,
+    post: Post,
     tracker: TaskTracker,
 }
 
 impl Domain {
     pub fn new(db: Db, clock: Clock, master_key: MasterKey) -> Self {
         let (lanes, access, bus) = (Lanes::default(), Access::default(), Bus::default());
-        let (detectors, tracker) = (Detectors::default(), TaskTracker::new());
-        Self(Arc::new(Inner { db, clock, master_key, lanes, detectors, access, bus, tracker }))
+        let (detectors, post, tracker) = (Detectors::default(), Post::default(), TaskTracker::new());
+        Self(Arc::new(Inner { db, clock, master_key, lanes, detectors, access, bus, post, tracker }))
     }
 
     pub fn for_caller(&self, caller: Caller) -> Scoped {
@@ -119,6 +121,10 @@ impl Domain {
 
     pub(crate) fn bus(&self) -> &Bus {
         &self.0.bus
+    }
+
+    pub(crate) fn post(&self) -> &Post {
+        &self.0.post
     }
 
     pub(crate) fn tracker(&self) -> &TaskTracker {

@@ -63,6 +63,7 @@ ids! {
     /// One sign-in: all refresh tokens that were rotated out of it.
     FamilyId = "fam";
     ApiKeyId = "key";
+    MailId = "mai";
     PartnerId = "par";
     ProductId = "pro";
     SourceId = "src";

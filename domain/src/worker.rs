@@ -1,4 +1,5 @@
-//! Background work: the ledger follows what open settlements earn, what is old is forgotten, and jobs are done.
+//! Background work: the ledger follows what open settlements earn, mail goes out, what is old is forgotten, and jobs are
+//! done.
 
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ impl Domain {
             stop.await;
             stopping.cancel();
         };
+        // Beside all this: a mail server may take its time.
+        self.background(|stopping| self.clone().keep_delivering(stopping));
         tokio::join!(told, self.keep_books(&stopping), self.do_chores(&stopping));
     }
 
@@ -101,6 +104,9 @@ impl Domain {
             }
             if let Err(error) = scoped.forget_keys().await {
                 tracing::error!(%tenant, %error, "old idempotency keys could not be forgotten");
+            }
+            if let Err(error) = scoped.forget_mails().await {
+                tracing::error!(%tenant, %error, "old mails could not be forgotten");
             }
         }
     }

@@ -14,6 +14,7 @@ mod m0001_initial;
 mod m0002_events;
 mod m0003_idempotency;
 mod m0004_anomalies;
+mod m0005_mails;
 
 pub struct Migrator;
 
@@ -25,6 +26,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_events::Migration),
             Box::new(m0003_idempotency::Migration),
             Box::new(m0004_anomalies::Migration),
+            Box::new(m0005_mails::Migration),
         ]
     }
 }

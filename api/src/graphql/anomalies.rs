@@ -82,7 +82,7 @@ impl AnomalyReason {
     /// The reason in words.
     async fn text(
         &self,
-        #[graphql(desc = "In which language.", default_with = "Language::English")] language: Language,
+        #[graphql(desc = "In which language.", default_with = "Language::En")] language: Language,
     ) -> String {
         self.reason.text(language.into())
     }
@@ -173,7 +173,7 @@ impl AnomalyCase {
     /// The case in one line.
     async fn title(
         &self,
-        #[graphql(desc = "In which language.", default_with = "Language::English")] language: Language,
+        #[graphql(desc = "In which language.", default_with = "Language::En")] language: Language,
     ) -> Result<String, Failure> {
         let kind = word("anomaly kind", &self.row.kind, case::CaseKind::parse)?;
         let (product, player) = (self.row.product.as_deref(), self.player.as_deref());

@@ -89,6 +89,7 @@ pub struct Query(
 pub struct Mutation(
     sessions::SessionsMutation,
     access::AccessMutation,
+    language::LanguageMutation,
     api_keys::ApiKeysMutation,
     partners::PartnersMutation,
     catalogue::CatalogueMutation,

@@ -137,6 +137,7 @@ async fn people(all: &mut Replays, source: &str) {
     let reset = "member { id } oneTimeToken { token expiresAt }";
     let reset = all.replayed("resetPassword", json!({ "memberId": member }), reset).await;
     assert_ne!(reset["oneTimeToken"], invited["oneTimeToken"]);
+    all.replayed("setLanguage", json!({ "language": "KO" }), "member { id language }").await;
     all.replayed("setMemberRole", json!({ "memberId": member, "role": "READ_ONLY" }), "member { role }").await;
     all.replayed("disableMember", json!({ "memberId": member }), "member { id state }").await;
     all.replayed("enableMember", json!({ "memberId": member }), "member { id state }").await;

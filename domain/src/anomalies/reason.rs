@@ -7,17 +7,10 @@ use ml::features::Feature;
 use serde::{Deserialize, Serialize};
 
 use super::case::CaseKind;
+use crate::notifications::Language;
 
 /// What a product returns; the detector's features have the other codes.
 pub const RETURNS: &str = "RETURNS";
-
-/// In which words.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Words {
-    #[default]
-    English,
-    Korean,
-}
 
 /// One reason. Numbers are decimal texts, as people see them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,37 +38,43 @@ impl Reason {
         Self { code: RETURNS.to_owned(), observed: percent(observed), usual: percent(usual), rounds: Some(rounds) }
     }
 
-    pub fn text(&self, words: Words) -> String {
+    pub fn text(&self, language: Language) -> String {
         let observed = self.observed.as_deref().unwrap_or("?");
         let usual = self.usual.as_deref().unwrap_or("?");
         let below = observed.starts_with('-');
         let far = observed.trim_start_matches('-');
         let rounds = self.rounds.unwrap_or_default();
-        match words {
-            Words::English => english(&self.code, (observed, usual, far), below, rounds),
-            Words::Korean => korean(&self.code, (observed, usual, far), below, rounds),
+        match language {
+            Language::En => english(&self.code, (observed, usual, far), below, rounds),
+            Language::Ko => korean(&self.code, (observed, usual, far), below, rounds),
         }
     }
 }
 
 /// A case in one line: whom or what it is about, and how much there is.
-pub fn title(kind: CaseKind, product: Option<&str>, player: Option<&str>, transactions: i64, words: Words) -> String {
+pub fn title(
+    kind: CaseKind,
+    product: Option<&str>,
+    player: Option<&str>,
+    transactions: i64,
+    language: Language,
+) -> String {
     // As much of a pseudonym as tells it apart to the eye.
     let player = player.map(|player| player.chars().take(8).collect::<String>());
-    match (words, kind, product, player) {
-        (Words::English, CaseKind::Returns, product, _) => {
+    match (language, kind, product, player) {
+        (Language::En, CaseKind::Returns, product, _) => {
             format!("{} returns another part of the stakes than it used to", product.unwrap_or("Play"))
         }
-        (Words::English, CaseKind::Transactions, product, player) => {
+        (Language::En, CaseKind::Transactions, product, player) => {
             let odd = if transactions == 1 { "odd transaction" } else { "odd transactions" };
             let player = player.map_or_else(String::new, |player| format!(" of player {player}"));
             let product = product.map_or_else(String::new, |product| format!(" on {product}"));
             format!("{transactions} {odd}{player}{product}")
         }
-        (Words::Korean, CaseKind::Returns, product, _) => {
+        (Language::Ko, CaseKind::Returns, product, _) => {
             format!("{}: 환급률이 평소와 다름", product.unwrap_or("게임"))
         }
-        (Words::Korean, CaseKind::Transactions, product, player) => {
+        (Language::Ko, CaseKind::Transactions, product, player) => {
             let player = player.map_or_else(String::new, |player| format!("이용자 {player}, "));
             let product = product.map_or_else(String::new, |product| format!("{product}: "));
             format!("{player}{product}이상 거래 {transactions}건")
@@ -225,23 +224,23 @@ mod tests {
         let mut all = std::collections::BTreeSet::new();
         for feature in Feature::ALL {
             let reason = Reason::of(feature, 1.5, (0.0, 0.5, 1.0));
-            for words in [Words::English, Words::Korean] {
-                let text = reason.text(words);
+            for language in [Language::En, Language::Ko] {
+                let text = reason.text(language);
                 assert!(!text.contains(feature.as_str()) && text.ends_with('.'), "{text}");
                 assert!(all.insert(text));
             }
         }
         let returns = Reason::returns(1.153, 0.9612, 812);
         assert_eq!(
-            returns.text(Words::English),
+            returns.text(Language::En),
             "The product returned 115 % of the stakes over 812 rounds; usual are 96.1 %."
         );
-        assert_eq!(returns.text(Words::Korean), "상품이 812라운드 동안 베팅의 115%를 돌려주었습니다(평소 96.1%).");
+        assert_eq!(returns.text(Language::Ko), "상품이 812라운드 동안 베팅의 115%를 돌려주었습니다(평소 96.1%).");
     }
 
     #[test]
     fn a_title_says_whom_it_is_about() {
-        let of = |kind, product, player, count, words| title(kind, product, player, count, words);
+        let of = |kind, product, player, count, language| title(kind, product, player, count, language);
         let player = Some("3f2a90bc77aa55ee");
         for (kind, product, player, count, english, korean) in [
             (
@@ -262,8 +261,8 @@ mod tests {
                 "dice: 환급률이 평소와 다름",
             ),
         ] {
-            assert_eq!(of(kind, product, player, count, Words::English), english);
-            assert_eq!(of(kind, product, player, count, Words::Korean), korean);
+            assert_eq!(of(kind, product, player, count, Language::En), english);
+            assert_eq!(of(kind, product, player, count, Language::Ko), korean);
         }
     }
 
@@ -277,6 +276,6 @@ mod tests {
         assert_eq!(told(Feature::AmountOfPlayer, f64::NAN), None);
         assert_eq!(told(Feature::SourceRate, 1e300), None);
         let below = Reason::of(Feature::AmountOfPlayer, -4.0, (0.0, 0.0, 0.0));
-        assert_eq!(below.text(Words::English), "The amount lies 4 standard deviations below this player's usual one.");
+        assert_eq!(below.text(Language::En), "The amount lies 4 standard deviations below this player's usual one.");
     }
 }

@@ -26,15 +26,19 @@ pub use self::follow::Tail;
 /// Who was away for longer reads the present state and follows from there.
 const KEPT_MICROS: i64 = 7 * MICROS_PER_DAY;
 
-/// Ends a change: its news take their places, and after COMMIT the followers are woken.
+/// Ends a change: its news take their places, and after COMMIT the followers are woken, and who delivers mail.
 pub(crate) async fn commit(domain: &Domain, tx: TenantTx) -> Result<()> {
-    let (tenant, news) = (tx.tenant(), tx.announced());
-    if news.is_empty() {
-        return Ok(tx.commit().await?);
+    let (tenant, news, posted) = (tx.tenant(), tx.announced(), tx.has_posted());
+    if !news.is_empty() {
+        store::append(&tx, &news, domain.clock().now()).await?;
     }
-    store::append(&tx, &news, domain.clock().now()).await?;
     tx.commit().await?;
-    domain.bus().hint(tenant);
+    if !news.is_empty() {
+        domain.bus().hint(tenant);
+    }
+    if posted {
+        domain.post().hint(tenant);
+    }
     Ok(())
 }
 

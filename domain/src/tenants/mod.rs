@@ -26,12 +26,14 @@ use crate::caller::{Actor, Caller, Role, Scoped};
 use crate::db::TenantTx;
 use crate::error::{Code, Error, Fault, Problem, Result};
 use crate::ids::{MemberId, PartnerId, TenantId};
+use crate::notifications::Language;
 use crate::secrets::{self, KEY_BYTES, Pseudonyms, Secret};
 use crate::time::Timestamp;
 
 pub use self::api_keys::{ApiKey, CreatedApiKey};
 pub use self::member::{Member, MemberState};
-pub use self::members::{Invitation, OneTimeToken};
+pub(crate) use self::members::staff_in;
+pub use self::members::{Invitation, Invite, OneTimeToken};
 pub use self::sessions::{Admission, SignedIn};
 
 /// What signing in keeps in memory.
@@ -85,6 +87,7 @@ pub(crate) struct NewMember {
     name: String,
     role: Role,
     partner: Option<PartnerId>,
+    language: Language,
 }
 
 impl Domain {
@@ -177,9 +180,11 @@ fn check_new_tenant(new: &NewTenant) -> Result<(String, String, NewMember)> {
         password::check(password.expose(), email.as_deref().unwrap_or_default(), &new.slug, "adminPassword")
     });
     match (slug, name, email, admin, weak) {
-        (Ok(slug), Ok(name), Ok(email), Ok(admin), None) => {
-            Ok((slug, name, NewMember { email, name: admin, role: Role::Admin, partner: None }))
-        }
+        (Ok(slug), Ok(name), Ok(email), Ok(admin), None) => Ok((
+            slug,
+            name,
+            NewMember { email, name: admin, role: Role::Admin, partner: None, language: Language::default() },
+        )),
         (slug, name, email, admin, weak) => {
             let checked = [slug.err(), name.err(), email.err(), admin.err(), weak];
             Err(Error::Invalid(checked.into_iter().flatten().collect()))

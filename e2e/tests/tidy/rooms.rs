@@ -17,6 +17,8 @@ const IMPURE: &[&str] = &[
     "db/",
     "domain.rs",
     "events/follow.rs",
+    "notifications/delivery.rs",
+    "notifications/rounds.rs",
     "secrets.rs",
     "worker.rs",
     // Services.
