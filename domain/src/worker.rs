@@ -132,6 +132,7 @@ impl Scoped {
             self.end_job(job, outcome).await?;
         }
         while self.score_late().await? {}
+        self.tell_of_cases().await?;
         Ok(())
     }
 }

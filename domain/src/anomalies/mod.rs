@@ -2,12 +2,15 @@
 //!
 //! - `judge.rs`: a tenant's detector at work; `reason.rs`: why, in words; `case.rs`: what belongs together.
 //! - `scoring.rs`: the detectors of this process, asked by each batch of `transactions`.
+//! - `alert.rs`, `alerts.rs`: when and how risk staff are told of new cases.
 //! - `training.rs`: models fitted to the tenant's own history, and rows that are scored late.
 //! - `review.rs`: verdicts, and the holds that follow from them.
 //!
 //! A detector that fails holds up no record: what it did not score is listed in `unscored`, blocks the close of its
 //! settlement, and is scored by the worker.
 
+mod alert;
+mod alerts;
 pub mod case;
 mod judge;
 pub mod reason;

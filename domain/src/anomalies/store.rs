@@ -191,6 +191,26 @@ pub async fn open(tx: &TenantTx, keys: &[&CaseKey]) -> Result<HashMap<CaseKey, M
     Ok(rows.filter_map(|row| Some((row.key()?, row))).filter(|(key, _)| keys.contains(&key)).collect())
 }
 
+/// Cases that nobody was told of yet, the first raised first.
+pub async fn untold(tx: &TenantTx, most: u64) -> Result<Vec<Model>, DbErr> {
+    tx.all::<Entity>(|cases| cases.filter(Column::MailedAt.is_null()).order_by_asc(Column::Id).limit(most)).await
+}
+
+/// When somebody was last told of any.
+pub async fn last_told(tx: &TenantTx) -> Result<Option<Timestamp>, DbErr> {
+    let row =
+        tx.one::<Entity>(|cases| cases.filter(Column::MailedAt.is_not_null()).order_by_desc(Column::MailedAt).limit(1));
+    Ok(row.await?.and_then(|row| row.mailed_at))
+}
+
+pub async fn told(tx: &TenantTx, ids: &[CaseId], now: Timestamp) -> Result<(), DbErr> {
+    tx.update::<Entity>(|cases| {
+        cases.col_expr(Column::MailedAt, Expr::value(now)).filter(Column::Id.is_in(ids.iter().copied()))
+    })
+    .await
+    .map(drop)
+}
+
 pub async fn insert(tx: &TenantTx, case: Model) -> Result<(), DbErr> {
     tx.insert(case.into_active_model()).await
 }

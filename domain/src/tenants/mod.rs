@@ -157,6 +157,11 @@ impl Scoped {
         Ok(Viewer { tenant, member })
     }
 
+    /// What the tenant is called.
+    pub(crate) async fn tenant_name(&self) -> Result<String> {
+        Ok(self.tenant_row(self.tenant()).await?.name)
+    }
+
     /// What turns players' names into this tenant's pseudonyms.
     pub(crate) async fn pseudonyms(&self) -> Result<Pseudonyms> {
         let id = self.tenant();

@@ -157,6 +157,9 @@ async fn run(scoped: &Scoped, submissions: Vec<Submission>, keep: bool) -> Resul
             if keep {
                 events::commit(&writer, tx).await?;
                 seat.iter_mut().for_each(|seat| seat.keep());
+                if !judged.findings.is_empty() {
+                    writer.detectors().hint(writer.tenant());
+                }
                 writer.lanes().touch(writer.tenant());
             } else {
                 tx.rollback().await?;

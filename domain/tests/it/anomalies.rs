@@ -312,7 +312,7 @@ async fn a_batch_that_fails_leaves_nothing_in_the_detectors_memory() {
         world.record_in_pieces(&ordinary(150)).await;
     }
     // Together they are more than a total holds: the batch fails, and is recorded without the one that is too much.
-    let huge = |id: &str| stake(id, "500000000000000", "01-20");
+    let huge = |id: &str| stake(id, "5000000000000", "01-20");
     for world in [&good, &bad] {
         world.recorded(&[huge("1"), stake("2", "3", "01-20")]).await;
     }
@@ -352,4 +352,59 @@ async fn nothing_of_one_tenant_reaches_anothers_detector() {
     // Nor a partner's member any of its own tenant's.
     let filter = TransactionFilter::default();
     assert!(!umbra.admin.transactions(&filter, ALL).await.expect("rows").items.is_empty());
+}
+
+/// `recipient: subject` of what was posted, in order.
+async fn posted(world: &World) -> Vec<String> {
+    let tenant = hex(world.tenant.id().0);
+    let sql = format!("SELECT recipient || ': ' || subject FROM mails WHERE tenant_id = {tenant} ORDER BY id");
+    world.app.rows(&sql).await
+}
+
+#[tokio::test]
+async fn risk_staff_are_told_of_each_case_once_and_of_many_together() {
+    let world = World::new().await;
+    world.contract("share", json!({})).await;
+    world.record_in_pieces(&ordinary(100)).await;
+    world.app.execute("UPDATE anomaly_cases SET mailed_at = 1").await;
+    world.chores().await;
+    assert_eq!(posted(&world).await, Vec::<String>::new());
+
+    world.recorded(&[wild("wild 1", "01-20"), wild("wild 2", "01-21")]).await;
+    world.chores().await;
+    world.chores().await;
+    let mails = posted(&world).await;
+    assert_eq!(mails.len(), 2, "one for each case, to the administrator where there is no risk staff: {mails:?}");
+    assert!(
+        mails.iter().all(|mail| mail.starts_with("ada@acme.test: ") && mail.contains("odd transaction")),
+        "{mails:?}"
+    );
+    // More of the same case is no news.
+    world.recorded(&[wild("wild 3", "01-20")]).await;
+    world.app.pass_seconds(3_600);
+    world.chores().await;
+    assert_eq!(posted(&world).await.len(), 2);
+
+    // A storm is one mail, in the language of whoever reads it.
+    let invited = world.admin.invite_member("rita@acme.test", "Rita", domain::Role::Risk, None).await.expect("invited");
+    world.app.domain.accept_token(invited.token.token.expose(), PASSWORD).await.expect("a password");
+    let rita = world.app.sign_in("acme", "rita@acme.test").await;
+    let rita = world.app.bearer(rita.access_token.expose()).await;
+    rita.set_language(domain::notifications::Language::Ko).await.expect("Korean");
+    let storm: Vec<Draft> = (1..=9).map(|day| wild(&format!("storm {day}"), &format!("02-{day:02}"))).collect();
+    world.recorded(&storm).await;
+    world.chores().await;
+    let mails = posted(&world).await;
+    assert_eq!(mails.len(), 3, "{mails:?}");
+    assert!(mails[2].starts_with("rita@acme.test: ") && mails[2].contains("이상 거래"), "{mails:?}");
+    // What comes soon after waits.
+    world.recorded(&[wild("later", "02-15")]).await;
+    world.chores().await;
+    assert_eq!(posted(&world).await.len(), 3);
+    world.app.pass_seconds(60);
+    world.chores().await;
+    assert_eq!(posted(&world).await.len(), 4);
+    let other = World::in_app(world.app.clone(), "umbra").await;
+    other.chores().await;
+    assert_eq!(posted(&other).await, Vec::<String>::new());
 }

@@ -23,6 +23,7 @@ const IMPURE: &[&str] = &[
     "worker.rs",
     // Services.
     "*/mod.rs",
+    "anomalies/alerts.rs",
     "anomalies/review.rs",
     "anomalies/scoring.rs",
     "anomalies/training.rs",
