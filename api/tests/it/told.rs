@@ -233,18 +233,20 @@ impl World {
     }
 }
 
-/// Reads a stream until this is in it.
+/// Reads a stream until this is in it. A stream that goes on shows that it lives, so it is all of it that takes time.
 pub async fn until(
     body: &mut (impl futures_util::Stream<Item = io::Result<bytes::Bytes>> + Unpin),
     mark: &str,
 ) -> String {
     let mut told = String::new();
-    while !told.contains(mark) {
-        let piece = tokio::time::timeout(PATIENCE, body.next()).await;
-        let piece = piece.unwrap_or_else(|_| panic!("{mark} does not come: {told}"));
-        let piece = piece.unwrap_or_else(|| panic!("it ended without {mark}: {told}")).expect("bytes");
-        told += std::str::from_utf8(&piece).expect("text");
-    }
+    let reading = async {
+        while !told.contains(mark) {
+            let piece = body.next().await.unwrap_or_else(|| panic!("it ended without {mark}: {told}")).expect("bytes");
+            told += std::str::from_utf8(&piece).expect("text");
+        }
+    };
+    let in_time = tokio::time::timeout(PATIENCE, reading).await;
+    assert!(in_time.is_ok(), "{mark} does not come: {told}");
     told
 }
 
