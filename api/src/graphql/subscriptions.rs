@@ -91,7 +91,7 @@ impl SubscriptionRoot {
         Ok(poll_fn(move |cx| events.poll_recv(cx)).map(move |event| SettlementEvent::of(&event, tenant)))
     }
 
-    /// A case was raised; a partner's user hears of none. Begins now, or `after` a cursor, without a gap.
+    /// A case was raised; not for a partner's users. Begins now, or `after` a cursor, without a gap.
     async fn anomaly_raised(
         &self,
         ctx: &Context<'_>,

@@ -108,7 +108,10 @@ async fn whoever_follows_hears_of_each_case_once_and_nobody_elses() {
     let (risk, _) = server.member(&crash, "rita@acme.test", "RISK", None).await;
     let from = server.cursor(&crash.ada).await;
     let mut clients = Vec::new();
-    for token in [&crash.ada, &risk, &partner, &other.ada] {
+    let mut refused = Client::signed_in(address, &partner).await;
+    refused.ask("1", FOLLOW, json!({})).await;
+    assert_eq!(refused.hear().await["payload"][0]["extensions"]["code"], "FORBIDDEN");
+    for token in [&crash.ada, &risk, &other.ada] {
         let mut client = Client::signed_in(address, token).await;
         client.ask("1", FOLLOW, json!({})).await;
         // The subscription stands when a question behind it is answered.

@@ -71,10 +71,13 @@ impl Scoped {
         Ok(Interest { kind: event::Kind::SettlementUpdated, subject: settlement.map(|id| id.0), partner })
     }
 
-    /// What it means to follow anomaly cases. Nobody of a partner hears of any.
+    /// What it means to follow anomaly cases. Nobody of a partner may.
     pub fn anomaly_interest(&self) -> Result<Interest> {
         self.require(Permission::Read)?;
-        Ok(Interest { partner: self.caller().partner(), ..Interest::all(event::Kind::AnomalyRaised) })
+        if self.caller().partner().is_some() {
+            return Err(Error::Denied("a member of the tenant itself"));
+        }
+        Ok(Interest::all(event::Kind::AnomalyRaised))
     }
 
     /// Refuses a place that is ahead of everything, or before what is still kept.
