@@ -15,7 +15,7 @@ const MOST_WORDS: usize = 800;
 /// Of the cost of a document for one row of its root list, so that it can ask for ten.
 const MOST_POINTS: usize = 2_000;
 /// Of one field for one row; lists within lists within lists end here. They are asked for from a nearer root, too.
-const HEAVIEST: usize = 1_000;
+const HEAVIEST: usize = 60;
 /// Less than a request may cost, because some fields cost more than one point.
 const BUDGET: usize = 20_000;
 /// Rows of a list with pages that is not at the root.
@@ -51,13 +51,21 @@ impl Branch {
     }
 }
 
+/// What a field costs that leads on to nothing: one point, but for what is read from elsewhere.
+fn points(name: &str) -> usize {
+    if name == "rawRecord" { 100 } else { 1 }
+}
+
 /// All fields of a type and of what they lead to, until a type comes again.
 fn tree(shape: &Shape, kind: &str, above: &[&str], weight: usize) -> Vec<Branch> {
     let mut branches = vec![Branch::leaf("__typename", 0)];
     for field in shape.fields(kind) {
         let (name, target) = (text(field, "name"), text(named(&field["type"]), "name"));
         if !shape.leads_on(field) {
-            branches.push(Branch::leaf(&format!("{name}{}", shape.arguments(field, "")), weight));
+            // What is too dear this far down is asked for from a nearer root, too.
+            if weight * points(name) <= MOST_POINTS {
+                branches.push(Branch::leaf(&format!("{name}{}", shape.arguments(field, "")), weight * points(name)));
+            }
             continue;
         }
         let pages = target.ends_with("Connection");
@@ -81,8 +89,9 @@ fn tree(shape: &Shape, kind: &str, above: &[&str], weight: usize) -> Vec<Branch>
         let again = above.contains(&target) || target == kind;
         let below = if again || kind.ends_with("Edge") {
             let leaves = shape.leaves(target);
-            let leaves = leaves.split(' ').filter(|leaf| !again || ["id", "__typename"].contains(leaf));
-            leaves.map(|leaf| Branch::leaf(leaf, weight)).collect()
+            let cheap = |leaf: &&str| weight * points(leaf) <= MOST_POINTS;
+            let leaves = leaves.split(' ').filter(|leaf| !again || ["id", "__typename"].contains(leaf)).filter(cheap);
+            leaves.map(|leaf| Branch::leaf(leaf, weight * points(leaf))).collect()
         } else {
             tree(shape, target, &[above, &[kind]].concat(), weight)
         };

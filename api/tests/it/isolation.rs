@@ -23,6 +23,18 @@ pub async fn fill(server: &TestServer, crash: &Crash, amount: &str) {
 
 /// Raises anomaly cases, of at least so many players.
 pub async fn raise(server: &TestServer, token: &str, source: &str, word: &str, cases: usize) {
+    raise_of(server, token, source, ("crash", "BIT"), word, cases).await;
+}
+
+/// The same with another product and currency.
+pub async fn raise_of(
+    server: &TestServer,
+    token: &str,
+    source: &str,
+    (product, currency): (&str, &str),
+    word: &str,
+    cases: usize,
+) {
     let rate = json!({ "alertRate": "0.2", "mostAlertsADay": 1_000_000 });
     server.mutate(token, "setAlertRate", rate, "detector { alertRate }").await;
     let raised = async || {
@@ -33,8 +45,8 @@ pub async fn raise(server: &TestServer, token: &str, source: &str, word: &str, c
         let transactions: Vec<Value> = (0..20)
             .map(|n| {
                 json!({
-                    "externalId": format!("{word} {piece} {n}"), "kind": "STAKE", "product": "crash",
-                    "amount": { "amount": format!("{}", 1 + n * n * n), "currency": "BIT" },
+                    "externalId": format!("{word} {piece} {n}"), "kind": "STAKE", "product": product,
+                    "amount": { "amount": format!("{}", 1 + n * n * n), "currency": currency },
                     "occurredAt": format!("2021-11-{:02}T{n:02}:44:19Z", 10 + piece), "player": format!("{word} {n}"),
                 })
             })

@@ -225,11 +225,34 @@ impl World {
         text(&viewer["viewer"], "eventCursor").to_owned()
     }
 
+    /// Raises a case more of what this partner sends; its place.
+    async fn raise(&self, ada: &str, tenant: &str, partner: &str, number: &str) -> String {
+        let cases = self.server.query(ada, "{ anomalyCases(first: 100) { nodes { id } } }", json!({})).await;
+        let more = list(&cases["anomalyCases"], "nodes").len() + 1;
+        let what = (tenant, tenant.to_uppercase());
+        crate::isolation::raise_of(&self.server, ada, partner, (what.0, &what.1), &format!("{partner} {number}"), more)
+            .await;
+        let place = self.place(ada).await;
+        let none = json!({ "alertRate": "0.000001", "mostAlertsADay": 0 });
+        self.server.mutate(ada, "setAlertRate", none, "detector { alertRate }").await;
+        place
+    }
+
     /// Something happens to the other tenant, then to the second partner, then to the first; the place of the last.
-    async fn happens(&self, number: &str) -> String {
-        self.play(&self.other.ada, CANARY.tenant, CANARY.partners[0], number).await;
-        self.play(&self.own.ada, FINCH.tenant, FINCH.partners[1], number).await;
-        self.play(&self.own.ada, FINCH.tenant, FINCH.partners[0], number).await
+    async fn happens(&self, field: &str, number: &str) -> String {
+        let mut place = String::new();
+        for (ada, tenant, partner) in [
+            (&self.other.ada, CANARY.tenant, CANARY.partners[0]),
+            (&self.own.ada, FINCH.tenant, FINCH.partners[1]),
+            (&self.own.ada, FINCH.tenant, FINCH.partners[0]),
+        ] {
+            place = match field {
+                "settlementUpdated" => self.play(ada, tenant, partner, number).await,
+                "anomalyRaised" => self.raise(ada, tenant, partner, number).await,
+                _ => panic!("say what makes an event of {field}"),
+            };
+        }
+        place
     }
 }
 
@@ -256,16 +279,18 @@ async fn nothing_of_another_is_in_what_those_who_follow_are_told() {
     let world = World::new().await;
     let followed = world.shape.fields("Subscription");
     let begin = world.place(&world.own.ada).await;
-    let first = world.happens("followed-1").await;
     let mut open = Vec::new();
-    for (who, token) in askers(&world.server, &world.own).await {
-        for field in followed {
-            let name = text(field, "name");
+    let askers = askers(&world.server, &world.own).await;
+    for field in followed {
+        let name = text(field, "name");
+        let first = world.happens(name, "followed-1").await;
+        for (who, token) in &askers {
+            let may = *who != "the source's key" && (name != "anomalyRaised" || *who != "the partner's user");
             for selection in crawl::of_kind(&world.shape, text(named(&field["type"]), "name")) {
                 let query = format!("subscription {{ {name}(after: \"{begin}\") {{ cursor {selection} }} }}");
-                let response = world.server.stream(&token, &query).await;
+                let response = world.server.stream(token, &query).await;
                 let what = format!("{name} {selection}");
-                if who == "the source's key" {
+                if !may {
                     let told = response.into_body().into_string().await.expect("text");
                     assert!(told.contains("FORBIDDEN"), "{told}");
                     world.check(who, &told, &[], &what);
@@ -273,13 +298,16 @@ async fn nothing_of_another_is_in_what_those_who_follow_are_told() {
                 }
                 let mut body = response.into_body().into_bytes_stream();
                 world.check(who, &until(&mut body, &first).await, &[], &what);
-                open.push((who, body, what));
+                open.push((name, *who, body, what));
             }
         }
     }
-    let second = world.happens("followed-2").await;
-    for (who, body, what) in &mut open {
-        world.check(who, &until(body, &second).await, &[], what);
+    for field in followed {
+        let followed = text(field, "name");
+        let second = world.happens(followed, "followed-2").await;
+        for (_, who, body, what) in open.iter_mut().filter(|(name, ..)| *name == followed) {
+            world.check(who, &until(body, &second).await, &[], what);
+        }
     }
     log.is_free_of(&["canary", "finch", PASSWORD, &world.own.ada], "answered");
 }
