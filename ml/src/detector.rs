@@ -78,7 +78,7 @@ impl Scratch {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reason {
     pub feature: u16,
-    /// How much of the oddness is its: natural logarithms of how rare it is.
+    /// How much of the oddness is its: natural logarithms of how rare it is, and its share of the Gaussian's vote.
     pub weight: f64,
     pub observed: f64,
     /// Nine of ten values lie between these, and half of them below the one in the middle.
@@ -175,15 +175,11 @@ impl Detector {
 
     /// Why the row that was scored last with this scratch is odd: at most three features, the heaviest first.
     pub fn reasons(&self, row: &[f64], scratch: &mut Scratch) -> impl Iterator<Item = Reason> {
-        match &self.gaussian {
-            Some(gaussian) => gaussian.terms(&scratch.scaled, &scratch.whitened, &mut scratch.terms),
-            None => scratch.terms.fill(0.0),
-        }
+        let shared = self.share_gaussian(scratch);
         let mut top: [Option<Reason>; 3] = [None; 3];
         for (feature, observed) in row.iter().enumerate() {
-            // Both are natural logarithms of a chance: of a tail's, and of a density's.
             let rare = scratch.surprises[feature] + self.tails.beyond(feature, *observed);
-            let weight = rare + 0.5 * scratch.terms[feature].max(0.0);
+            let weight = rare + shared * scratch.terms[feature].max(0.0);
             let place = top.iter().position(|reason| reason.is_none_or(|reason| reason.weight < weight));
             if let Some(place) = place.filter(|_| weight > 0.0) {
                 let (low, high) = self.tails.usual(feature).unwrap_or_default();
@@ -193,6 +189,21 @@ impl Detector {
             }
         }
         top.into_iter().flatten()
+    }
+
+    /// What each feature adds to the Gaussian's distance goes to the scratch; and what a unit of it weighs. All of it
+    /// together weighs what the Gaussian counts in the sum: the distance itself, of values that lie far out, is
+    /// thousands, and puts the blame on whatever usually goes with them.
+    fn share_gaussian(&self, scratch: &mut Scratch) -> f64 {
+        let Some(gaussian) = &self.gaussian else {
+            scratch.terms.fill(0.0);
+            return 0.0;
+        };
+        gaussian.terms(&scratch.scaled, &scratch.whitened, &mut scratch.terms);
+        let (distance, [_, _, (middle, spread)]) = (scratch.whitened.iter().map(|value| value * value), self.channels);
+        let z = ((1.0 + distance.sum::<f64>()).ln() - middle) / spread;
+        let all: f64 = scratch.terms.iter().map(|term| term.max(0.0)).sum();
+        if all > 0.0 { VOTES[2] * z.clamp(0.0, CHANNEL_LIMIT) / all } else { 0.0 }
     }
 
     pub fn width(&self) -> usize {
