@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::hash;
+use crate::combine;
 
 use super::observation::{Keys, Kind, Observation};
 use super::returns::ReturnAlarm;
@@ -120,7 +120,7 @@ impl Memory {
         let (minutes, week) = (stream.minutes.now(seconds, TEN_MINUTES), stream.week.now(seconds, WEEK));
         row[Feature::SourceRate as usize] = ((minutes + 1.0) / (week * TEN_MINUTES / WEEK + 1.0)).ln();
         let [before, between] = stream.steps;
-        let sequence = hash(&[&before.to_le_bytes(), &between.to_le_bytes(), &keys.step.to_le_bytes()]);
+        let sequence = combine(&[before, between, keys.step]);
         // A source's first steps are no sequence yet.
         let came_before = self.seen.seen(sequence) && before != 0;
         stream.repeat(came_before);

@@ -109,7 +109,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    const SHIFT_PART: f32 = 1.0 / 16.0;
+    const SHIFT_PART: f32 = 1.0 / 32.0;
     const REPEATED_PART: f32 = 1.0 / 8.0;
 
     /// A stake lies so many standard deviations from what its player staked before. However many, it is one stake.
