@@ -1,10 +1,10 @@
-//! Injects four faults into the last third of a crash game's records, one at a time, and tells which are found, after
-//! how many records: `crash_faults crash-game-rounds.csv`.
+//! Injects faults into the last third of a crash game's records, one at a time, and tells which are found, after how
+//! many records: `crash_faults crash-game-rounds.csv`.
 //!
 //! The model is fitted to the first two thirds, as they are; alerts are wanted at a rate of 0.5 %. Each fault is
-//! injected at twenty places of the last third (the paytable from one place on, in four sizes), so that "found" is no
-//! matter of luck. A fault counts as found with the first alert on one of its own transactions; by chance alone, that
-//! is one transaction in two hundred.
+//! injected at twenty places of the last third, and the paytable drifts from one place on, in four sizes. A fault has
+//! an alert with the first one on its own transactions; because among many transactions there is one by chance, it
+//! counts as found beyond chance where chance gives as many alerts in less than one case of a thousand.
 
 #![allow(clippy::float_arithmetic, clippy::print_stdout)]
 
@@ -44,6 +44,8 @@ struct Outcome {
     hits: usize,
     /// Injected transactions up to the first of them.
     first: Option<usize>,
+    /// Injected transactions until there were more than chance explains.
+    sure: Option<usize>,
     /// Rounds from the first injected one until the product's returns gave alarm.
     returns: Option<usize>,
     false_returns: usize,
@@ -74,8 +76,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         100.0 * f64::max(0.2, 3.0 / expected.sqrt()),
         clean.false_returns,
     );
-    println!("| fault | found | after, median | at most | alerts on it |");
-    println!("| --- | --- | --- | --- | --- |");
+    println!("| fault | transactions | an alert | after, median | beyond chance | after, median | alerts on it |");
+    println!("| --- | --- | --- | --- | --- | --- | --- |");
     for (name, inject) in FAULTS {
         let runs: Vec<Outcome> = (0..PLACES)
             .map(|place| {
@@ -83,35 +85,56 @@ fn main() -> Result<(), Box<dyn Error>> {
                 run(&model, &memory, settled, &inject(future, begin))
             })
             .collect();
-        tell(name, "transactions", &runs, |run| run.first);
+        tell(name, &runs);
     }
+    println!("\n| the paytable pays | returns gave alarm | after |");
+    println!("| --- | --- | --- |");
     for percent in [105, 110, 125, 150] {
-        let runs = [run(&model, &memory, settled, &drifted(future, f64::from(percent) / 100.0))];
-        tell(&format!("paytable pays {percent} % of what it did"), "rounds", &runs, |run| run.returns);
+        let run = run(&model, &memory, settled, &drifted(future, f64::from(percent) / 100.0));
+        let found = run.returns.map_or("not found |".into(), |rounds| format!("found | {rounds} records"));
+        println!("| {percent} % of what it did | {found} |");
     }
     Ok(())
 }
 
-fn tell(name: &str, unit: &str, runs: &[Outcome], found: impl Fn(&Outcome) -> Option<usize>) {
-    let mut first: Vec<usize> = runs.iter().filter_map(found).collect();
-    first.sort_unstable();
+fn tell(name: &str, runs: &[Outcome]) {
+    let count = |found: fn(&Outcome) -> Option<usize>| {
+        let mut after: Vec<usize> = runs.iter().filter_map(found).collect();
+        after.sort_unstable();
+        let median = after.get(after.len() / 2).map_or("–".into(), usize::to_string);
+        format!("{} of {} | {median}", after.len(), runs.len())
+    };
     let hits: usize = runs.iter().map(|run| run.hits).sum();
     let injected: usize = runs.iter().map(|run| run.injected).sum();
     println!(
-        "| {name} | {} of {} | {} {unit} | {} | {:.1} % |",
-        first.len(),
-        runs.len(),
-        first.get(first.len() / 2).map_or("–".into(), usize::to_string),
-        first.last().map_or("–".into(), usize::to_string),
+        "| {name} | {} | {} | {} | {:.1} % |",
+        injected / runs.len(),
+        count(|run| run.first),
+        count(|run| run.sure),
         100.0 * hits as f64 / injected.max(1) as f64,
     );
 }
 
+/// How often chance alone gives so many alerts or more, where each transaction is one at the wanted rate (Poisson).
+fn by_chance(alerts: usize, transactions: usize) -> f64 {
+    let expected = WANTED.rate * transactions as f64;
+    let mut term = (-expected).exp();
+    let mut fewer = 0.0;
+    for count in 0..alerts {
+        fewer += term;
+        term *= expected / (count + 1) as f64;
+    }
+    1.0 - fewer
+}
+
 type Inject = fn(&[Record], usize) -> Vec<Record>;
-const FAULTS: [(&str, Inject); 3] = [
+const FAULTS: [(&str, Inject); 6] = [
     ("an hour is sent again, under other ids", replayed),
     ("a player knows the result", knowing),
-    ("thirty minutes of doubled stakes", doubled),
+    ("a player doubles the stake, ten rounds in a row", doubling),
+    ("a player stakes twice the usual, ten rounds", doubled_by_one),
+    ("the source doubles every stake, 30 minutes", |records, place| doubled(records, place, HOUR / 2)),
+    ("the source doubles every stake, 6 hours", |records, place| doubled(records, place, 6 * HOUR)),
 ];
 
 const HOUR: i64 = 3_600_000_000;
@@ -141,11 +164,46 @@ fn knowing(records: &[Record], place: usize) -> Vec<Record> {
     merged(records, plays.collect())
 }
 
-/// Whatever is staked in thirty minutes arrives twice as large.
-fn doubled(records: &[Record], place: usize) -> Vec<Record> {
+/// A player takes part in ten more rounds, a minute apart: the first at the usual stake, then each at twice the one
+/// before. Every second one wins.
+fn doubling(records: &[Record], place: usize) -> Vec<Record> {
+    ten_rounds(records, place, |usual, _, turn| usual * 2.0_f64.powi(turn))
+}
+
+/// The same player, at twice the stakes of ten rounds played before.
+fn doubled_by_one(records: &[Record], place: usize) -> Vec<Record> {
+    ten_rounds(records, place, |_, former, _| 2.0 * former)
+}
+
+/// Ten rounds of whoever played last before a place and is known by ten records; `stake` makes their stakes from the
+/// player's usual one, the one of a round before, and the number of the round.
+fn ten_rounds(records: &[Record], place: usize, stake: fn(f64, f64, i32) -> f64) -> Vec<Record> {
+    let of =
+        |player: &str| -> Vec<&Record> { records[..place].iter().filter(|record| record.player == player).collect() };
+    let mut known = records[..place].iter().rev().map(|record| of(&record.player));
+    let Some(former) = known.find(|former| former.len() >= 10) else { return records.to_vec() };
+    let mut stakes: Vec<f64> = former.iter().map(|record| record.stake).collect();
+    stakes.sort_by(f64::total_cmp);
+    let usual = stakes[stakes.len() / 2];
+    let rounds = (0..10).zip(former.iter().rev()).map(|(turn, former)| {
+        let stake = stake(usual, former.stake, turn);
+        Record {
+            at: records[place].at + i64::from(turn) * HOUR / 60,
+            round: format!("burst {turn}"),
+            stake,
+            won: (turn % 2 == 1).then_some(2.0 * stake),
+            injected: true,
+            ..(*former).clone()
+        }
+    });
+    merged(records, rounds.collect())
+}
+
+/// Whatever is staked for a while arrives twice as large.
+fn doubled(records: &[Record], place: usize, length: i64) -> Vec<Record> {
     let begin = records[place].at;
     let records = records.iter().map(|record| {
-        let affected = (begin..begin + HOUR / 2).contains(&record.at);
+        let affected = (begin..begin + length).contains(&record.at);
         let factor = if affected { 2.0 } else { 1.0 };
         let won = record.won.map(|won| won * factor);
         Record { stake: record.stake * factor, won, injected: affected, ..record.clone() }
@@ -202,6 +260,9 @@ fn run(model: &Model, memory: &Memory, mut alerts: Alerts, records: &[Record]) -
             if alert && record.injected {
                 outcome.hits += 1;
                 outcome.first.get_or_insert(outcome.injected);
+                if by_chance(outcome.hits, outcome.injected) < 0.001 {
+                    outcome.sure.get_or_insert(outcome.injected);
+                }
             }
             if returns.is_some() && begun {
                 outcome.returns.get_or_insert(rounds);

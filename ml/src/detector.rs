@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::FitError;
 use crate::calibration::Calibration;
-use crate::forest::{Forest, ForestParams};
+use crate::forest::{Forest, ForestParams, rounded_down};
 use crate::gaussian::Gaussian;
 use crate::scale::{Scaler, middle_and_spread};
 use crate::tails::Tails;
@@ -62,7 +62,9 @@ pub struct Score {
 #[derive(Clone, Debug)]
 pub struct Scratch {
     scaled: Vec<f64>,
-    surprises: Vec<f64>,
+    /// The same, as the forest compares it.
+    narrow: Vec<f32>,
+    chances: Vec<f64>,
     whitened: Vec<f64>,
     terms: Vec<f64>,
 }
@@ -70,7 +72,8 @@ pub struct Scratch {
 impl Scratch {
     pub fn new(width: usize) -> Self {
         let room = vec![0.0; width];
-        Self { scaled: room.clone(), surprises: room.clone(), whitened: room.clone(), terms: room }
+        let narrow = vec![0.0; width];
+        Self { scaled: room.clone(), narrow, chances: room.clone(), whitened: room.clone(), terms: room }
     }
 }
 
@@ -78,7 +81,7 @@ impl Scratch {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reason {
     pub feature: u16,
-    /// How much of the oddness is its: natural logarithms of how rare it is.
+    /// How much of the oddness is its: natural logarithms of how rare it is, and its share of the Gaussian's vote.
     pub weight: f64,
     pub observed: f64,
     /// Nine of ten values lie between these, and half of them below the one in the middle.
@@ -136,13 +139,14 @@ impl Detector {
     /// The logarithms of the three detectors' scores.
     fn channels(&self, row: &[f64], scratch: &mut Scratch) -> [f64; 3] {
         self.scaler.apply(row, &mut scratch.scaled);
-        let tails = self.tails.surprises(row, &mut scratch.surprises);
+        scratch.narrow.iter_mut().zip(&scratch.scaled).for_each(|(narrow, value)| *narrow = rounded_down(*value));
+        let tails = self.tails.surprise(row, &mut scratch.chances);
         let distance = match &self.gaussian {
             Some(gaussian) => gaussian.distance(&scratch.scaled, &mut scratch.whitened),
             None => 0.0,
         };
         // The forest's score is a power already.
-        [(1.0 + tails).ln(), self.forest.oddness(&scratch.scaled), (1.0 + distance).ln()]
+        [(1.0 + tails).ln(), self.forest.oddness_of(&scratch.narrow), (1.0 + distance).ln()]
     }
 
     /// The sum of all channels, and the greatest surprise among the features that count alone.
@@ -155,10 +159,17 @@ impl Detector {
             .zip(VOTES)
             .map(|(z, votes)| z * votes)
             .sum();
-        let alone = self.alone.iter().map(|feature| usize::from(*feature));
-        // What was never seen is more than rare, and the farther the more.
-        let extremes = alone.map(|feature| scratch.surprises[feature] + self.tails.beyond(feature, row[feature]));
-        (sum, extremes.fold(0.0, f64::max))
+        let (mut least, mut extreme) = (1.0_f64, 0.0_f64);
+        for feature in self.alone.iter().map(|feature| usize::from(*feature)) {
+            let chance = scratch.chances[feature];
+            least = least.min(chance);
+            // What was never seen is more than rare, and the farther the more.
+            let beyond = self.tails.beyond(feature, row[feature], chance);
+            if beyond > 0.0 {
+                extreme = extreme.max(beyond - chance.ln());
+            }
+        }
+        (sum, extreme.max(-least.ln()))
     }
 
     pub fn score(&self, row: &[f64], scratch: &mut Scratch) -> Score {
@@ -175,15 +186,12 @@ impl Detector {
 
     /// Why the row that was scored last with this scratch is odd: at most three features, the heaviest first.
     pub fn reasons(&self, row: &[f64], scratch: &mut Scratch) -> impl Iterator<Item = Reason> {
-        match &self.gaussian {
-            Some(gaussian) => gaussian.terms(&scratch.scaled, &scratch.whitened, &mut scratch.terms),
-            None => scratch.terms.fill(0.0),
-        }
+        let shared = self.share_gaussian(scratch);
         let mut top: [Option<Reason>; 3] = [None; 3];
         for (feature, observed) in row.iter().enumerate() {
-            // Both are natural logarithms of a chance: of a tail's, and of a density's.
-            let rare = scratch.surprises[feature] + self.tails.beyond(feature, *observed);
-            let weight = rare + 0.5 * scratch.terms[feature].max(0.0);
+            let chance = scratch.chances[feature];
+            let rare = -chance.ln() + self.tails.beyond(feature, *observed, chance);
+            let weight = rare + shared * scratch.terms[feature].max(0.0);
             let place = top.iter().position(|reason| reason.is_none_or(|reason| reason.weight < weight));
             if let Some(place) = place.filter(|_| weight > 0.0) {
                 let (low, high) = self.tails.usual(feature).unwrap_or_default();
@@ -193,6 +201,21 @@ impl Detector {
             }
         }
         top.into_iter().flatten()
+    }
+
+    /// What each feature adds to the Gaussian's distance goes to the scratch; and what a unit of it weighs. All of it
+    /// together weighs what the Gaussian counts in the sum: the distance itself, of values that lie far out, is
+    /// thousands, and puts the blame on whatever usually goes with them.
+    fn share_gaussian(&self, scratch: &mut Scratch) -> f64 {
+        let Some(gaussian) = &self.gaussian else {
+            scratch.terms.fill(0.0);
+            return 0.0;
+        };
+        gaussian.terms(&scratch.scaled, &scratch.whitened, &mut scratch.terms);
+        let (distance, [_, _, (middle, spread)]) = (scratch.whitened.iter().map(|value| value * value), self.channels);
+        let z = ((1.0 + distance.sum::<f64>()).ln() - middle) / spread;
+        let all: f64 = scratch.terms.iter().map(|term| term.max(0.0)).sum();
+        if all > 0.0 { VOTES[2] * z.clamp(0.0, CHANNEL_LIMIT) / all } else { 0.0 }
     }
 
     pub fn width(&self) -> usize {

@@ -13,19 +13,28 @@ use serde::{Deserialize, Serialize};
 use crate::FitError;
 
 const LEAF: u16 = u16::MAX;
+/// Cuts from a root to a leaf, at most.
+const DEPTH: u32 = 8;
+/// Nodes of a tree so deep, from 1; and its leaves.
+const SIZE: usize = 1 << DEPTH;
+/// Trees of a forest.
+const MOST_TREES: usize = 1_000;
+/// Trees that are walked at the same time.
+const ABREAST: usize = 10;
 
 /// How a forest is grown.
 #[derive(Clone, Copy, Debug)]
 pub struct ForestParams {
+    /// At most 1,000.
     pub trees: usize,
-    /// Rows that each tree sees, drawn anew.
+    /// Rows that each tree sees, drawn anew; at most 256.
     pub rows: usize,
     pub seed: u64,
 }
 
 impl Default for ForestParams {
     fn default() -> Self {
-        Self { trees: 100, rows: 256, seed: 0 }
+        Self { trees: 100, rows: SIZE, seed: 0 }
     }
 }
 
@@ -34,10 +43,10 @@ impl Default for ForestParams {
 #[serde(from = "Grown", into = "Grown")]
 pub struct Forest {
     grown: Grown,
-    /// Node by node, what to do there; at a leaf, to stay.
-    steps: Vec<Step>,
-    /// So many steps end at a leaf from every root.
-    deepest: u32,
+    /// The same to be walked: the children of node n are 2·n and 2·n + 1, whether it is there or not.
+    trees: Vec<[Step; SIZE]>,
+    /// The length of the path, by where a walk of [`DEPTH`] steps ends.
+    paths: Vec<[f32; SIZE]>,
 }
 
 /// Trees one after the other, the nodes of each in the order in which they are reached: a left child comes next.
@@ -48,13 +57,15 @@ struct Grown {
     width: u16,
 }
 
-/// Less than `value` goes to the next node, all else `right` nodes on.
+/// Less than `value` goes to the first child, all else to the second.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Step {
     value: f32,
     feature: u16,
-    right: u16,
 }
+
+/// Nothing is less than this: a walk that has reached a leaf goes on to the right.
+const STAY: Step = Step { value: f32::NEG_INFINITY, feature: 0 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Node {
@@ -76,10 +87,10 @@ impl<T> Fit<Array2<f64>, T, FitError> for ForestParams {
         if count < 2 {
             return Err(FitError::TooFew(count));
         }
-        let rows = self.rows.clamp(2, count).min(usize::from(u16::MAX) / 4);
+        let rows = self.rows.clamp(2, count).min(SIZE);
         let deepest = rows.next_power_of_two().ilog2();
         let mut forest = Grown { nodes: Vec::new(), roots: Vec::with_capacity(self.trees), width: narrow };
-        for tree in 0..self.trees as u64 {
+        for tree in 0..self.trees.min(MOST_TREES) as u64 {
             let seed = self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(tree);
             let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
             let mut chosen: Vec<usize> = sample(&mut rng, count, rows).into_vec();
@@ -135,28 +146,40 @@ impl Grown {
         let begins = self.roots.iter().all(|root| (*root as usize) < self.nodes.len());
         // Children come after their parents, so the last node is a leaf or reads past the end.
         let ends = self.nodes.last().is_some_and(|node| node.feature == LEAF);
-        inner.all(|sound| sound) && begins && ends && !self.roots.is_empty()
+        inner.all(|sound| sound) && begins && ends && (1..=MOST_TREES).contains(&self.roots.len())
     }
 
-    /// Steps from the root that is farthest from a leaf.
-    fn deepest(&self) -> u32 {
-        let mut below = vec![0_u32; self.nodes.len()];
-        for (at, node) in self.nodes.iter().enumerate().rev().filter(|(_, node)| node.feature != LEAF) {
-            let deeper = |at: usize| below.get(at).copied().unwrap_or_default();
-            below[at] = 1 + deeper(at + 1).max(deeper(at + usize::from(node.right)));
+    /// Lays the tree below a node out, as its place says.
+    fn lay_out(&self, node: usize, place: usize, steps: &mut [Step; SIZE], paths: &mut [f32; SIZE]) {
+        let Node { feature, right, value } = self.nodes[node];
+        if feature == LEAF {
+            // Where a walk ends that goes on to the right.
+            let mut end = place;
+            while end < SIZE {
+                end = 2 * end + 1;
+            }
+            paths[end % SIZE] = value;
+        } else if place < SIZE {
+            steps[place] = Step { value, feature };
+            self.lay_out(node + 1, 2 * place, steps, paths);
+            self.lay_out(node + usize::from(right), 2 * place + 1, steps, paths);
         }
-        self.roots.iter().filter_map(|root| below.get(*root as usize)).copied().max().unwrap_or_default()
     }
 }
 
 impl From<Grown> for Forest {
     fn from(grown: Grown) -> Self {
-        let step = |node: &Node| match node.feature {
-            // Nothing is less than this.
-            LEAF => Step { value: f32::NEG_INFINITY, feature: 0, right: 0 },
-            feature => Step { value: node.value, feature, right: node.right },
-        };
-        Self { steps: grown.nodes.iter().map(step).collect(), deepest: grown.deepest(), grown }
+        let mut forest = Self { trees: Vec::new(), paths: Vec::new(), grown };
+        // What was read from bytes may be anything; it is refused, and until then harmless.
+        if forest.grown.is_sound() {
+            for root in &forest.grown.roots {
+                let (mut steps, mut paths) = ([STAY; SIZE], [0.0; SIZE]);
+                forest.grown.lay_out(*root as usize, 1, &mut steps, &mut paths);
+                forest.trees.push(steps);
+                forest.paths.push(paths);
+            }
+        }
+        forest
     }
 }
 
@@ -170,24 +193,17 @@ impl Forest {
     /// How short the way to this row is, in average paths, negated: larger is odder; the classic score is 2 to its
     /// power. Between −2 and 0 for all practical rows.
     pub fn oddness(&self, row: &[f64]) -> f64 {
-        // Several trees abreast, and no branch for where one ends: the steps of one do not wait for each other's.
-        let (abreast, rest) = self.grown.roots.as_chunks::<4>();
-        let paths: f64 = abreast.iter().map(|roots| self.paths(row, *roots)).sum();
-        let rest: f64 = rest.iter().map(|root| self.paths(row, [*root])).sum();
-        -(paths + rest) / self.grown.roots.len().max(1) as f64
+        self.oddness_of(&row.iter().map(|value| rounded_down(*value)).collect::<Vec<_>>())
     }
 
-    #[inline]
-    fn paths<const ABREAST: usize>(&self, row: &[f64], roots: [u32; ABREAST]) -> f64 {
-        let mut at = roots.map(|root| root as usize);
-        for _ in 0..self.deepest {
-            at = at.map(|at| {
-                let step = self.steps[at];
-                let less = row[usize::from(step.feature)] < f64::from(step.value);
-                at + if less { 1 } else { usize::from(step.right) }
-            });
-        }
-        at.map(|at| f64::from(self.grown.nodes[at].value)).iter().sum()
+    /// The same of values that [`rounded_down`] made narrow, without a copy.
+    pub fn oddness_of(&self, row: &[f32]) -> f64 {
+        // Several trees abreast, and no branch for where one ends: the steps of one do not wait for each other's.
+        let (abreast, rest) = self.trees.as_chunks::<ABREAST>();
+        let (paths, of_rest) = self.paths.as_chunks::<ABREAST>();
+        let many: f64 = abreast.iter().zip(paths).map(|(trees, paths)| walk(row, trees, paths)).sum();
+        let rest: f64 = rest.iter().zip(of_rest).map(|(tree, paths)| walk(row, &[*tree], &[*paths])).sum();
+        -(many + rest) / self.trees.len().max(1) as f64
     }
 
     /// How many features it expects.
@@ -201,6 +217,20 @@ impl Forest {
     }
 }
 
+/// The lengths of the paths of a row through some trees, together.
+#[inline]
+fn walk<const TREES: usize>(row: &[f32], trees: &[[Step; SIZE]; TREES], paths: &[[f32; SIZE]; TREES]) -> f64 {
+    let mut at = [1; TREES];
+    for _ in 0..DEPTH {
+        // A loop and not `map`, which is a call for every step. The remainder changes nothing and spares a check.
+        for (at, tree) in at.iter_mut().zip(trees) {
+            let step = tree[*at % SIZE];
+            *at = 2 * *at + 1 - usize::from(row[usize::from(step.feature)] < step.value);
+        }
+    }
+    at.iter().zip(paths).map(|(at, paths)| f64::from(paths[*at % SIZE])).sum()
+}
+
 impl PredictInplace<Array2<f64>, Array1<f64>> for Forest {
     fn predict_inplace(&self, records: &Array2<f64>, oddness: &mut Array1<f64>) {
         for (row, oddness) in records.axis_iter(Axis(0)).zip(oddness) {
@@ -211,6 +241,13 @@ impl PredictInplace<Array2<f64>, Array1<f64>> for Forest {
     fn default_target(&self, records: &Array2<f64>) -> Array1<f64> {
         Array1::zeros(records.nrows())
     }
+}
+
+/// The greatest value of f32 that is no more than this one: where it is less than another f32, so is this one, and where
+/// it is not, neither is this one. Comparing is exact, and of half the size.
+pub fn rounded_down(value: f64) -> f32 {
+    let near = value as f32;
+    if f64::from(near) > value { near.next_down() } else { near }
 }
 
 /// A feature of those in which the rows differ, and a value between its least and greatest.

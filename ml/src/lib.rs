@@ -58,6 +58,17 @@ impl From<linfa::Error> for FitError {
     }
 }
 
+/// Of hashes, in this order: far cheaper than of what they were made from.
+fn combine(hashes: &[u64]) -> u64 {
+    hashes.iter().fold(0x9e37_79b9_7f4a_7c15, |so_far: u64, hash| {
+        // As splitmix64 ends (Steele, Lea, Flood 2014): every bit of the outcome depends on every bit before.
+        let mixed = so_far.rotate_left(23).wrapping_mul(0xd6e8_feb8_6659_fd93) ^ hash;
+        let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    })
+}
+
 /// Of parts, each told apart from the next by its length. The same on every machine and in every version: what is
 /// remembered is kept under it.
 fn hash(parts: &[&[u8]]) -> u64 {

@@ -17,19 +17,22 @@ impl Tails {
         Self { features: columns.iter().map(|column| Order::of(column)).collect() }
     }
 
-    /// The surprise of each feature's value goes to `out`; the sum is the score.
-    pub fn surprises(&self, row: &[f64], out: &mut [f64]) -> f64 {
-        let mut sum = 0.0;
-        for ((value, order), out) in row.iter().zip(&self.features).zip(out) {
-            *out = surprise(order, *value);
-            sum += *out;
+    /// How often each feature has a value as far out goes to `chances`; −ln of all of them together is the score.
+    pub fn surprise(&self, row: &[f64], chances: &mut [f64]) -> f64 {
+        for ((value, order), out) in row.iter().zip(&self.features).zip(chances.iter_mut()) {
+            *out = chance(order, *value);
         }
-        sum
+        // One logarithm for several: no chance is below one in two thousand million, and sixteen of those are a number.
+        let (many, rest) = chances.as_chunks::<16>();
+        let many: f64 = many.iter().map(|chances| chances.iter().product::<f64>().ln()).sum();
+        -(many + rest.iter().product::<f64>().ln())
     }
 
-    /// How far a value lies beyond all that was seen of a feature, on the scale of surprises.
-    pub fn beyond(&self, feature: usize, value: f64) -> f64 {
-        self.features[feature].beyond(value)
+    /// How far a value lies beyond all that was seen of a feature, on the scale of surprises; `chance` is its own.
+    pub fn beyond(&self, feature: usize, value: f64, chance: f64) -> f64 {
+        let order = &self.features[feature];
+        // Only the rarest can be beyond.
+        if chance * (order.count() + 1.0) > 3.0 { 0.0 } else { order.beyond(value) }
     }
 
     /// Between which values nine of ten lie.
@@ -47,22 +50,25 @@ impl Tails {
     }
 }
 
-/// −ln of how often a value lies as far out on its side, twice, since there are two sides. Nothing for a value in the
-/// middle or missing.
-fn surprise(order: &Order, value: f64) -> f64 {
+/// How often a value lies as far out on its side, twice, since there are two sides. Always for a value in the middle or
+/// missing.
+fn chance(order: &Order, value: f64) -> f64 {
     if value.is_nan() {
-        return 0.0;
+        return 1.0;
     }
     let (at_most, at_least) = order.sides(value);
     let rarer = at_most.min(at_least);
     // One more than were seen, so that what was never seen is rare and not impossible.
-    let p = 2.0 * (rarer + 1.0) / (order.count() + 1.0);
-    -p.min(1.0).ln()
+    (2.0 * (rarer + 1.0) / (order.count() + 1.0)).min(1.0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn surprise(order: &Order, value: f64) -> f64 {
+        -chance(order, value).ln()
+    }
 
     #[test]
     fn the_middle_is_no_surprise_and_the_ends_are() {

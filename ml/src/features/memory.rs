@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::hash;
+use crate::combine;
 
 use super::observation::{Keys, Kind, Observation};
 use super::returns::ReturnAlarm;
@@ -12,7 +12,12 @@ use super::{COUNT, Feature, Row, VERSION};
 
 /// Standard deviations of logarithms are no smaller than this: nobody is odd for one per cent more than always.
 const LEAST_DEVIATION: f64 = 0.15;
+/// Of a player of whom little is known.
+const USUAL_DEVIATION: f64 = 1.0;
 const LEAST_GAP_DEVIATION: f64 = 0.5;
+/// Older is old, and more often is often: without these every row would be farther out than all before it.
+const OLD: f64 = WEEK;
+const OFTEN: u32 = 100;
 const MICROS: f64 = 1e6;
 
 /// How much is remembered.
@@ -83,7 +88,7 @@ impl Memory {
             });
             of_player(&mut row, &player, &product, &stream, &now);
             if seen.kind == Kind::Stake {
-                stream.shift_by(player.amounts[now.side].apart(now.amount));
+                stream.shift_by(player.amounts[now.side].apart(now.amount, USUAL_DEVIATION));
             }
             let (pays, returned) = player.follow(&keys, &now);
             payout = pays;
@@ -94,7 +99,7 @@ impl Memory {
         if let Some(key) = keys.pair {
             let mut pair = self.pairs.get(key).copied().unwrap_or_default();
             row[Feature::PairCount as usize] = f64::from(pair.count).ln_1p();
-            pair.count = pair.count.saturating_add(1);
+            pair.count = pair.count.saturating_add(1).min(OFTEN);
             self.pairs.set(key, pair);
         }
         row[Feature::AmountOfProduct as usize] = product.amounts[now.side].z(now.amount, LEAST_DEVIATION);
@@ -115,11 +120,11 @@ impl Memory {
         let (minutes, week) = (stream.minutes.now(seconds, TEN_MINUTES), stream.week.now(seconds, WEEK));
         row[Feature::SourceRate as usize] = ((minutes + 1.0) / (week * TEN_MINUTES / WEEK + 1.0)).ln();
         let [before, between] = stream.steps;
-        let sequence = hash(&[&before.to_le_bytes(), &between.to_le_bytes(), &keys.step.to_le_bytes()]);
+        let sequence = combine(&[before, between, keys.step]);
         // A source's first steps are no sequence yet.
         let came_before = self.seen.seen(sequence) && before != 0;
         stream.repeat(came_before);
-        row[Feature::RepeatedSequence as usize] = f64::from(stream.repeated);
+        row[Feature::RepeatedSequence as usize] = or_nothing(f64::from(stream.repeated), 0.01);
         row[Feature::RepeatedFact as usize] = if self.seen.seen(keys.fact) { 1.0 } else { 0.0 };
         row[Feature::SourceShift as usize] = f64::from(stream.shift);
         stream.steps = [between, keys.step];
@@ -227,8 +232,14 @@ fn of_player(row: &mut Row, player: &Player, product: &Product, stream: &Stream,
     } else {
         player.gaps.z(seconds.max(0.01).ln(), LEAST_GAP_DEVIATION)
     };
-    row[Feature::PlayerAge as usize] = (now.seconds_since(player.first) / HOUR).ln_1p();
+    row[Feature::PlayerAge as usize] = (now.seconds_since(player.first).min(OLD) / HOUR).ln_1p();
     row[Feature::HourOfPlayer as usize] = -player.hours.part(now.hour, stream.hours.part(now.hour, 1.0 / 24.0)).ln();
+}
+
+/// What has faded so far is nothing: how little is left of long ago says nothing, and would look like a difference where
+/// most have none at all.
+fn or_nothing(fading: f64, least: f64) -> f64 {
+    if fading < least { 0.0 } else { fading }
 }
 
 impl Player {
@@ -281,7 +292,7 @@ impl Player {
         }
         let won = if now.side == Kind::Win as usize { now.plain } else { 0.0 };
         self.won_day.add(won, seconds, DAY);
-        row[Feature::Doubled as usize] = self.doubled.now(0.0, HOUR).ln_1p();
+        row[Feature::Doubled as usize] = or_nothing(self.doubled.now(0.0, HOUR), 0.05).ln_1p();
         let (won, staked) = (self.won_day.now(0.0, DAY), self.staked_day.now(0.0, DAY));
         row[Feature::ReturnDay as usize] = if staked > 0.0 { ((won + 0.1 * staked) / staked).ln() } else { f64::NAN };
         self.hour.add(1.0, seconds, HOUR);

@@ -47,9 +47,9 @@ pub enum Feature {
     SumDay,
     /// Standard deviations of ln(seconds since the player's transaction before) from what is usual.
     Gap,
-    /// ln(1 + how often this player had this product).
+    /// ln(1 + how often this player had this product), up to a hundred times.
     PairCount,
-    /// ln(1 + hours since the player was first seen).
+    /// ln(1 + hours since the player was first seen), up to a week.
     PlayerAge,
     /// −ln of how often the player is active in this hour of the day (UTC).
     HourOfPlayer,
@@ -138,6 +138,7 @@ impl Feature {
                 | Self::AmountOfProduct
                 | Self::AmountOfSource
                 | Self::Luck
+                | Self::Doubled
                 | Self::SourceShift
                 | Self::RepeatedSequence
         )

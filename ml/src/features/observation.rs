@@ -1,6 +1,6 @@
 //! A transaction as the features see it.
 
-use crate::hash;
+use crate::{combine, hash};
 
 /// What happened, as far as the features tell it apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,20 +44,21 @@ pub(super) struct Keys {
 
 impl Observation<'_> {
     pub(super) fn keys(&self) -> Keys {
-        let currency = self.currency.as_bytes();
-        let product = self.product.unwrap_or_default().as_bytes();
-        let kind = [self.kind as u8];
-        let amount = self.amount.to_bits().to_le_bytes();
-        let player = self.player.unwrap_or_default();
-        let round = self.round.unwrap_or_default().as_bytes();
+        // Names may be long, so each is hashed once.
+        let (source, currency) = (hash(&[self.source]), hash(&[self.currency.as_bytes()]));
+        let name = |name: Option<&[u8]>| name.map_or(0, |name| hash(&[name]));
+        let (player, product) = (name(self.player), name(self.product.map(str::as_bytes)));
+        let round = name(self.round.map(str::as_bytes));
+        let (kind, amount) = (self.kind as u64, self.amount.to_bits());
+        let step = combine(&[player, product, kind, amount]);
         Keys {
-            stream: hash(&[self.source, currency]),
-            product: hash(&[product, currency]),
-            player: self.player.map(|player| hash(&[player, currency])),
-            pair: self.player.map(|player| hash(&[player, product, currency])),
-            round: self.round.map(|round| hash(&[self.source, round.as_bytes(), player])),
-            fact: hash(&[self.source, player, product, round, &kind, &amount, &self.at.to_le_bytes()]),
-            step: hash(&[player, product, &kind, &amount]),
+            stream: combine(&[source, currency]),
+            product: combine(&[product, currency]),
+            player: self.player.map(|_| combine(&[player, currency])),
+            pair: self.player.map(|_| combine(&[player, product, currency])),
+            round: self.round.map(|_| combine(&[source, round, player])),
+            fact: combine(&[source, step, round, self.at as u64]),
+            step,
         }
     }
 }

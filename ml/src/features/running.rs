@@ -27,9 +27,15 @@ impl Running {
         (value - f64::from(self.mean)) / f64::from(self.variance).sqrt().max(least)
     }
 
-    /// How far a value lies from the mean, as soon as there is any.
-    pub fn apart(&self, value: f64) -> f64 {
-        if self.count < 1.0 { f64::NAN } else { value - f64::from(self.mean) }
+    /// How far a value lies from the mean, as soon as there is any, in standard deviations; of these, `prior` is a
+    /// guess that counts as one value does.
+    pub fn apart(&self, value: f64, prior: f64) -> f64 {
+        if self.count < 1.0 {
+            return f64::NAN;
+        }
+        let (count, variance) = (f64::from(self.count), f64::from(self.variance));
+        let variance = (count * variance + prior * prior) / (count + 1.0) * (1.0 + 1.0 / count);
+        (value - f64::from(self.mean)) / variance.sqrt().max(1e-9)
     }
 
     pub fn add(&mut self, value: f64) {

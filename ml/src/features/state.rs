@@ -112,12 +112,13 @@ impl Stream {
     const SHIFT_PART: f32 = 1.0 / 32.0;
     const REPEATED_PART: f32 = 1.0 / 8.0;
 
-    /// A stake lies so far from what its player staked before.
+    /// A stake lies so many standard deviations from what its player staked before. However many, it is one stake.
     pub fn shift_by(&mut self, apart: f64) {
+        let apart = apart.tanh();
         let z = self.apart.z(apart, 0.05);
         self.apart.add(apart);
         if z.is_finite() {
-            self.shift += Self::SHIFT_PART * (z.clamp(-3.0, 3.0) as f32 - self.shift);
+            self.shift += Self::SHIFT_PART * (z as f32 - self.shift);
         }
     }
 

@@ -12,7 +12,7 @@ pub struct Store<V> {
     old: FxHashMap<u64, V>,
     /// Of one generation.
     room: usize,
-    /// What was there before this batch; nothing where it is new.
+    /// What the young generation had before this batch; nothing where it had nothing. The old one is never written to.
     before: Vec<(u64, Option<V>)>,
     /// Whose former value is kept already.
     touched: FxHashMap<u64, ()>,
@@ -37,7 +37,6 @@ impl<V: Copy + Default> Store<V> {
     pub fn set(&mut self, key: u64, value: V) {
         let former = self.young.insert(key, value);
         if self.touched.insert(key, ()).is_none() {
-            let former = former.or_else(|| self.old.get(&key).copied());
             self.before.push((key, former));
         }
     }
