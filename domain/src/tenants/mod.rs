@@ -1,5 +1,5 @@
-//! Tenants, and who may act in them. Uses `db`, `secrets` and `caller`; every other capability rests on the
-//! [`Caller`] made here.
+//! Tenants, and who may act in them. Uses `db`, `secrets`, `caller` and, for invitations, `notifications`; every other
+//! capability rests on the [`Caller`] made here.
 //!
 //! - `mod.rs`: tenants themselves, and what every caller may know of its own.
 //! - `sessions.rs`: signing in, staying in, and turning a bearer token into a [`Caller`].

@@ -9,7 +9,7 @@ use crate::crash::set_up;
 use crate::saldo::Saldo;
 
 /// The folder of the clients; `None` where they are not installed, which says so.
-fn clients() -> Option<PathBuf> {
+pub fn clients() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients");
     if folder.join("node_modules").exists() {
         return Some(folder);

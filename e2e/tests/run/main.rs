@@ -7,4 +7,5 @@ mod docs;
 mod follower;
 mod kill;
 mod live;
+mod mails;
 mod saldo;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
 
 const PASSWORD: &str = "correct staple battery";
 
@@ -34,9 +35,17 @@ impl Demo {
     }
 }
 
+/// Lines that the server logs: those that nobody has read yet, and all of them.
+struct Log {
+    lines: mpsc::UnboundedReceiver<String>,
+    all: String,
+}
+
 pub struct Saldo {
     pub folder: PathBuf,
     server: Option<(Child, String)>,
+    /// What the server has logged, where the test wants to know.
+    log: Option<Log>,
     client: reqwest::Client,
 }
 
@@ -47,7 +56,7 @@ impl Saldo {
         let folder = std::env::temp_dir().join(format!("saldo-e2e-{}-{number}", std::process::id()));
         std::fs::remove_dir_all(&folder).ok();
         std::fs::create_dir_all(&folder).expect("a folder");
-        let saldo = Self { folder, server: None, client: reqwest::Client::new() };
+        let saldo = Self { folder, server: None, log: None, client: reqwest::Client::new() };
         saldo.done(&["migrate"], "").await;
         saldo
     }
@@ -97,7 +106,41 @@ impl Saldo {
 
     /// Serves on a free port, once it listens.
     pub async fn serve(&mut self) {
-        let mut child = self.command(&["serve"]).stderr(Stdio::inherit()).spawn().expect("it starts");
+        let child = self.command(&["serve"]).stderr(Stdio::inherit()).spawn().expect("it starts");
+        self.listens(child).await;
+    }
+
+    /// The same with these settings; [`Saldo::logged`] and [`Saldo::terminate_logged`] read what it logs.
+    pub async fn serve_with(&mut self, settings: &[(&str, &str)]) {
+        let mut child = self.command(&["serve"]).envs(settings.iter().copied()).spawn().expect("it starts");
+        let mut log = BufReader::new(child.stderr.take().expect("its log")).lines();
+        let (tell, lines) = mpsc::unbounded_channel();
+        // Whoever logs more than a pipe holds would wait for a reader.
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = log.next_line().await {
+                tell.send(line).ok();
+            }
+        });
+        self.log = Some(Log { lines, all: String::new() });
+        self.listens(child).await;
+    }
+
+    /// Waits until the server logs these words.
+    pub async fn logged(&mut self, words: &str) {
+        let log = self.log.as_mut().expect("its log");
+        let read = async { while !log.next().await.expect("it goes on").contains(words) {} };
+        tokio::time::timeout(Duration::from_secs(60), read).await.unwrap_or_else(|_| panic!("{words}"));
+    }
+
+    /// SIGTERM; all that it logged.
+    pub async fn terminate_logged(&mut self) -> String {
+        let mut log = self.log.take().expect("its log");
+        let rest = async { while log.next().await.is_some() {} };
+        tokio::join!(self.terminate(), rest);
+        log.all
+    }
+
+    async fn listens(&mut self, mut child: Child) {
         let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
         let line = lines.next_line().await.expect("a line").expect("it says where it is");
         let address = line.rsplit(' ').next().expect("an address").to_owned();
@@ -190,6 +233,15 @@ impl Saldo {
         let mut answer = self.graphql(Some(token), &query, json!({ "input": input })).await;
         assert_eq!(answer[name]["userErrors"], json!([]), "{name}");
         answer[name].take()
+    }
+}
+
+impl Log {
+    async fn next(&mut self) -> Option<String> {
+        let line = self.lines.recv().await?;
+        self.all += &line;
+        self.all.push('\n');
+        Some(line)
     }
 }
 
