@@ -7,6 +7,7 @@ mod budgets;
 mod command_line;
 mod costs;
 mod dropped;
+mod hostile;
 mod idempotency;
 mod import;
 mod isolation;
