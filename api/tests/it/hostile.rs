@@ -121,6 +121,8 @@ pub fn bodies() -> Vec<Body> {
     let many: String = (0..10_000).map(|n| format!("\"v{n}\":{n},")).collect();
     let deep = |count: usize| format!("{}{}", "[".repeat(count), "]".repeat(count));
     let of_list = r#"{"query":"mutation($i: RecordTransactionsInput!) { recordTransactions(input: $i) { results { outcome } } }","variables":{"i":{"source":"x","transactions":["#;
+    // Of nearly as many values as there may be.
+    let list = |piece: &str, after: &str| format!("{of_list}{}{after}", piece.repeat(49_990)).into_bytes();
     vec![
         ("spaces", filled("", " ", ""), false),
         ("brackets", filled("", "[", ""), false),
@@ -136,8 +138,11 @@ pub fn bodies() -> Vec<Body> {
         ("deep variables that parse", with(&format!(r#"{{"i":{}}}"#, deep(100))), false),
         ("a number that is none", with(r#"{"i":1e999999}"#), false),
         ("ten thousand variables", with(&format!(r#"{{{many}"i":{{}}}}"#)), false),
-        ("a list of a kind it is not", filled(of_list, "0,", "0]}}}"), true),
-        ("a list of empty objects", filled(of_list, "{},", "{}]}}}"), false),
+        ("a long list of a kind it is not", filled(of_list, "0,", "0]}}}"), false),
+        ("a list of a kind it is not", list("0,", "0]}}}"), true),
+        ("a long list of empty objects", filled(of_list, "{},", "{}]}}}"), false),
+        ("a list of empty objects", list("{},", "{}]}}}"), false),
+        ("a list of lists", list("[[]],", "[]]}}}"), true),
         ("a list of a long text", filled(&format!("{of_list}\""), "x", "\"]}}}"), true),
         (
             "an enum's long value",
