@@ -128,7 +128,7 @@ pub fn bodies() -> Vec<Body> {
         ("brackets", filled("", "[", ""), false),
         ("an open object", filled("{", "\"a\":{", ""), false),
         ("a batch of nothings", filled("[", "{},", "{}]"), false),
-        ("a batch of six", format!("[{}]", vec![r#"{"query":"{ __typename }"}"#; 6].join(",")).into_bytes(), false),
+        ("a batch of six", format!("[{}]", [r#"{"query":"{ __typename }"}"#; 6].join(",")).into_bytes(), false),
         ("numbers", filled("[", "0,", "0]"), false),
         ("bytes that are no text", b"{\"query\":\"\xff\xfe\"}".to_vec(), false),
         ("NUL bytes", vec![0; LONGEST_BODY], false),
