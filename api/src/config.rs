@@ -2,12 +2,14 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use domain::notifications::{MailFrom, MailTransport};
 use domain::secrets::Secret;
 use serde::Deserialize;
 
 use crate::app::Settings;
+use crate::connections::Patience;
 use crate::http::cors::Origins;
 use crate::rates::{self, Budget};
 
@@ -27,6 +29,8 @@ pub struct Config {
     pub master_key_file: PathBuf,
     /// `SALDO_LOG`, `log`: a filter like `info,domain=debug`.
     pub log: String,
+    /// `SALDO_IDLE_SECONDS`, `idle_seconds`: for how long a connection may ask nothing, and for the head of a request.
+    pub idle: Duration,
     /// `SALDO_RATE_CALLER`, `SALDO_RATE_TENANT`, `SALDO_RATE_SIGN_IN`: budgets like `600/60`.
     /// `SALDO_ALLOWED_QUERIES`: a file. `SALDO_ALLOWED_ORIGINS`: origins with commas. `SALDO_ADDRESS_HEADER`: a
     /// header's name. In the file, the same in lower case without `SALDO_`.
@@ -54,6 +58,7 @@ struct File {
     listen: Option<String>,
     master_key_file: Option<String>,
     log: Option<String>,
+    idle_seconds: Option<u64>,
     rate_caller: Option<String>,
     rate_tenant: Option<String>,
     rate_sign_in: Option<String>,
@@ -80,6 +85,10 @@ impl Config {
         let key = setting("SALDO_MASTER_KEY_FILE", file.master_key_file);
         let master_key_file = key.map_or_else(beside, PathBuf::from);
         let log = setting("SALDO_LOG", file.log).unwrap_or_else(|| LOG.to_owned());
+        let idle = match setting("SALDO_IDLE_SECONDS", file.idle_seconds.map(|seconds| seconds.to_string())) {
+            None => Patience::default().idle,
+            Some(text) => read_idle(&text)?,
+        };
         let budget = |name, in_file, default| match setting(name, in_file) {
             None => Ok(default),
             Some(text) => read_budget(name, &text),
@@ -101,7 +110,7 @@ impl Config {
             setting("SALDO_PUBLIC_URL", file.public_url),
             beside().with_file_name("outbox"),
         )?;
-        Ok(Self { database_url, listen, master_key_file, log, requests, mail })
+        Ok(Self { database_url, listen, master_key_file, log, idle, requests, mail })
     }
 }
 
@@ -141,6 +150,12 @@ fn read_budget(name: &str, text: &str) -> Result<Budget, String> {
     text.parse().map_err(|()| format!("{name}: '{text}' is no budget like 600/60 (points/seconds)"))
 }
 
+fn read_idle(text: &str) -> Result<Duration, String> {
+    let seconds = text.trim().parse().ok().filter(|seconds| (1..=3_600).contains(seconds));
+    let wrong = || format!("SALDO_IDLE_SECONDS: '{text}' is no number of seconds from 1 to 3600");
+    seconds.map(Duration::from_secs).ok_or_else(wrong)
+}
+
 fn read(path: &Path) -> Result<File, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     toml::from_str(&text).map_err(|error| format!("{}: {}", path.display(), error.to_string().trim_end()))
@@ -168,7 +183,14 @@ mod tests {
         assert_eq!(config.database_url, "sqlite://data/a.db");
         assert_eq!(config.master_key_file, Path::new("data/a.key"));
         assert_eq!(config.listen.to_string(), "127.0.0.1:0");
+        assert_eq!(config.idle, Patience::default().idle);
 
+        std::fs::write(&path, "idle_seconds = 20").unwrap();
+        assert_eq!(Config::load(Some(&path), nothing).unwrap().idle, Duration::from_secs(20));
+        for wrong in ["0", "3601", "-1", "1.5", "a"] {
+            let environment = |name: &str| (name == "SALDO_IDLE_SECONDS").then(|| wrong.to_owned());
+            assert!(Config::load(Some(&path), environment).unwrap_err().starts_with("SALDO_IDLE_SECONDS"), "{wrong}");
+        }
         std::fs::write(&path, "listne = 'x'").unwrap();
         assert!(Config::load(Some(&path), nothing).unwrap_err().contains("listne"));
         std::fs::remove_file(&path).unwrap();

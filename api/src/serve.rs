@@ -9,19 +9,17 @@ use domain::clock::Clock;
 use domain::db::{Db, DbLock};
 use domain::secrets::MasterKey;
 use migrations::Status;
-use poem::Server;
-use poem::listener::TcpAcceptor;
 use tokio::signal;
 use tokio::sync::oneshot;
 
 use crate::app::App;
 use crate::cli::{Outcome, say};
 use crate::config::Config;
+use crate::connections::{self, Patience};
 use crate::http;
 
 /// How long requests may go on after the signal to stop.
 const GRACE: Duration = Duration::from_secs(20);
-const IDLE_CONNECTION: Duration = Duration::from_secs(75);
 
 /// Serves until SIGTERM or Ctrl-C.
 pub(crate) async fn serve(config: &Config) -> Outcome {
@@ -58,24 +56,23 @@ async fn answer(config: &Config, domain: &Domain, announce: impl FnOnce(SocketAd
     let (app, address) = (App::new(domain.clone(), &config.requests)?, config.listen);
     let listener = tokio::net::TcpListener::bind(address).await.map_err(|error| format!("{address}: {error}"))?;
     let address = listener.local_addr().map_err(|error| format!("{address}: {error}"))?;
-    let acceptor = TcpAcceptor::from_tokio(listener).map_err(|error| format!("{address}: {error}"))?;
     domain.set_public_url(config.mail.public_url.as_ref().unwrap_or(&format!("http://{address}")));
     if config.mail.smtp_url.is_none() {
         tracing::info!(folder = %config.mail.outbox.display(), "no SALDO_SMTP_URL: mail is written to files");
     }
     announce(address)?;
-    let server = Server::new_with_acceptor(acceptor).idle_timeout(IDLE_CONNECTION);
     let live = app.live.clone();
     let stop = async {
         stop_signal().await;
         // Connections that live on are told where to resume, and end like the others.
         live.close();
     };
-    let served = server.run_with_graceful_shutdown(http::routes(app), stop, Some(GRACE)).await;
+    let patience = Patience { idle: config.idle, ..Patience::default() };
+    connections::serve(listener, http::routes(app), patience, stop, GRACE).await;
     if tokio::time::timeout(GRACE, live.closed()).await.is_err() {
         tracing::warn!("some live connections did not end in time");
     }
-    served.map_err(|error| format!("the server: {error}"))
+    Ok(())
 }
 
 /// Takes the database for this process, or says who has it.

@@ -65,7 +65,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         sums = [sums[0] + area, sums[1] + precision];
     }
     let [area, precision] = sums.map(|sum| sum / seeds.end as f64);
-    println!("| **mean** | **{area:.4}** | **{precision:.4}** | |\n\n| feature alone, larger is odder | AUROC |\n| --- | --- |");
+    println!(
+        "| **mean** | **{area:.4}** | **{precision:.4}** | |\n\n| feature alone, larger is odder | AUROC |\n| --- | --- |"
+    );
     for (feature, name) in NAMES.iter().enumerate() {
         let known = inspected.iter().map(|row| rows[*row][feature]);
         let scores: Vec<f64> = known.map(|value| if value.is_nan() { 0.0 } else { value }).collect();
@@ -117,7 +119,8 @@ fn against(groups: &[usize], values: &[f64]) -> Vec<f64> {
             (group, (middle, (1.4826 * median(&mut values)).max(LEAST_DEVIATION)))
         })
         .collect();
-    let z = |(group, value): (&usize, &f64)| usual.get(group).map_or(f64::NAN, |(middle, least)| (value - middle) / least);
+    let z =
+        |(group, value): (&usize, &f64)| usual.get(group).map_or(f64::NAN, |(middle, least)| (value - middle) / least);
     groups.iter().zip(values).map(z).collect()
 }
 

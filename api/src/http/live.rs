@@ -16,6 +16,8 @@ use crate::live::{self, protocol, socket};
 
 /// What a client that reads slowly may leave in our hands, beside what the system buffers.
 const WRITE_BUFFER_BYTES: usize = 128 * 1024;
+/// What each connection has at hand to be read into; the library's own 128 KiB are most of what a connection takes.
+const READ_BUFFER_BYTES: usize = 4 * 1024;
 
 /// Whether the client asks for a WebSocket.
 pub(super) fn is_upgrade(request: &Request) -> bool {
@@ -36,6 +38,7 @@ pub(super) async fn upgrade(app: &App, request: &Request) -> Response {
         .max_message_size(Some(MAX_BODY))
         .max_frame_size(Some(MAX_BODY))
         .max_write_buffer_size(MAX_BODY + WRITE_BUFFER_BYTES)
+        .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(0);
     match WebSocket::from_request_without_body(request).await {
         Ok(socket) => {

@@ -12,6 +12,7 @@ mod crawl;
 mod dropped;
 mod followed;
 mod habitat;
+mod hostile;
 mod idempotency;
 mod import;
 mod isolation;

@@ -6,15 +6,16 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use api::app::{App, Settings};
+use api::connections::{self, Patience};
 use domain::Domain;
 use domain::clock::Clock;
 use domain::db::{Db, DbLock};
 use domain::secrets::{MasterKey, Secret};
 use domain::tenants::NewTenant;
 use poem::http::{Method, StatusCode};
-use poem::listener::TcpAcceptor;
 use poem::{Body, Endpoint, Request, Response};
 use serde_json::{Value, json};
 
@@ -75,8 +76,8 @@ impl TestServer {
     pub async fn listen(&self) -> SocketAddr {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("its address");
-        let acceptor = TcpAcceptor::from_tokio(listener).expect("an acceptor");
-        tokio::spawn(poem::Server::new_with_acceptor(acceptor).run(api::http::routes(self.app.clone())));
+        let (routes, never) = (api::http::routes(self.app.clone()), std::future::pending());
+        tokio::spawn(connections::serve(listener, routes, Patience::default(), never, Duration::ZERO));
         address
     }
 

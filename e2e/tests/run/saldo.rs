@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
-const PASSWORD: &str = "correct staple battery";
+pub const PASSWORD: &str = "correct staple battery";
 
 static COUNTER: AtomicU64 = AtomicU64::new(0);
 
@@ -27,12 +27,17 @@ pub struct Demo {
 impl Demo {
     /// The CPU time that the process has taken, of all its threads.
     pub fn cpu(&self) -> Duration {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process)).expect("Linux");
-        let (_, fields) = stat.rsplit_once(')').expect("a name in brackets");
-        // User and system time are the 14th and 15th field, in hundredths of a second on every Linux.
-        let ticks = fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number"));
-        Duration::from_millis(10 * ticks.sum::<u64>())
+        cpu_of(self.process)
     }
+}
+
+/// The CPU time that a process has taken, of all its threads.
+pub fn cpu_of(process: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("Linux");
+    let (_, fields) = stat.rsplit_once(')').expect("a name in brackets");
+    // User and system time are the 14th and 15th field, in hundredths of a second on every Linux.
+    let ticks = fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number"));
+    Duration::from_millis(10 * ticks.sum::<u64>())
 }
 
 /// Lines that the server logs: those that nobody has read yet, and all of them.
@@ -106,7 +111,13 @@ impl Saldo {
 
     /// Serves on a free port, once it listens.
     pub async fn serve(&mut self) {
-        let child = self.command(&["serve"]).stderr(Stdio::inherit()).spawn().expect("it starts");
+        self.serve_set(&[]).await;
+    }
+
+    /// The same with settings of its own.
+    pub async fn serve_set(&mut self, settings: &[(&str, &str)]) {
+        let mut command = self.command(&["serve"]);
+        let child = command.envs(settings.iter().copied()).stderr(Stdio::inherit()).spawn().expect("it starts");
         self.listens(child).await;
     }
 
@@ -191,6 +202,12 @@ impl Saldo {
         assert!(told.success() && child.wait().await.expect("it ends").success());
     }
 
+    /// The server's process.
+    pub fn process(&self) -> u32 {
+        let (child, _) = self.server.as_ref().expect("a server");
+        child.id().expect("it runs")
+    }
+
     pub fn url(&self, path: &str) -> String {
         let (_, address) = self.server.as_ref().expect("a server");
         format!("{address}{path}")
@@ -205,7 +222,7 @@ impl Saldo {
         self.sign_in(slug, &format!("ada@{slug}.test"), PASSWORD).await
     }
 
-    async fn sign_in(&self, slug: &str, email: &str, password: &str) -> String {
+    pub async fn sign_in(&self, slug: &str, email: &str, password: &str) -> String {
         let input = json!({ "tenant": slug, "email": email, "password": password });
         let query = "mutation($input: SignInInput!) { signIn(input: $input) { accessToken userErrors { message } } }";
         let answer = self.graphql(None, query, json!({ "input": input })).await;
