@@ -15,7 +15,7 @@ const MOST_WORDS: usize = 800;
 /// Of the cost of a document for one row of its root list, so that it can ask for ten.
 const MOST_POINTS: usize = 2_000;
 /// Of one field for one row; lists within lists within lists end here. They are asked for from a nearer root, too.
-const HEAVIEST: usize = 60;
+const HEAVIEST: usize = 1_000;
 /// Less than a request may cost, because some fields cost more than one point.
 const BUDGET: usize = 20_000;
 /// Rows of a list with pages that is not at the root.
@@ -50,6 +50,9 @@ impl Branch {
         self.points + self.below.iter().map(Self::cost).sum::<usize>()
     }
 }
+
+/// Things that are asked for in full from their own lists, and by their ids from here.
+const ELSEWHERE: [(&str, &str); 2] = [("SettlementHold", "AnomalyCase"), ("AnomalousTransaction", "Transaction")];
 
 /// What a field costs that leads on to nothing: one point, but for what is read from elsewhere.
 fn points(name: &str) -> usize {
@@ -86,7 +89,7 @@ fn tree(shape: &Shape, kind: &str, above: &[&str], weight: usize) -> Vec<Branch>
         if weight > HEAVIEST {
             continue;
         }
-        let again = above.contains(&target) || target == kind;
+        let again = above.contains(&target) || target == kind || ELSEWHERE.contains(&(kind, target));
         let below = if again || kind.ends_with("Edge") {
             let leaves = shape.leaves(target);
             let cheap = |leaf: &&str| weight * points(leaf) <= MOST_POINTS;
