@@ -109,8 +109,8 @@ pub fn twisted() -> Vec<Document> {
 }
 
 /// A hostile body, and whether its operation was begun: then the answer has `data`, which is null. A request that is not
-/// run has none. The two that are begun should not be, by the specification: their variables do not fit, which the
-/// library finds out for members of lists only when it reads the argument.
+/// run has none. Those that are begun should not be, by the specification: their variables do not fit, which the library
+/// finds out of members of a list that are no objects only when it reads the argument.
 pub type Body = (&'static str, Vec<u8>, bool);
 
 pub fn bodies() -> Vec<Body> {

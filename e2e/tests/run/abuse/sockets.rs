@@ -228,7 +228,7 @@ async fn floods_take_what_their_messages_take() {
         }
         let mut refused = 0;
         while refused < 900 {
-            let said = socket.next().await.expect("open").expect("a message").into_text().expect("text");
+            let Message::Text(said) = socket.next().await.expect("open").expect("a message") else { continue };
             let said: Value = serde_json::from_str(&said).expect("JSON");
             let expected = (&json!("error"), &json!("RATE_LIMITED"));
             assert_eq!((&said["type"], &said["payload"][0]["extensions"]["code"]), expected, "{said}");
