@@ -1,5 +1,6 @@
 //! What scoring costs: features with score and without, fitting, and the size of an artefact.
 
+// A statistic is no money, and an example says what it found.
 #![allow(clippy::float_arithmetic, clippy::print_stdout)]
 
 use std::time::Instant;

@@ -6,6 +6,7 @@
 //! an alert with the first one on its own transactions; because among many transactions there is one by chance, it
 //! counts as found beyond chance where chance gives as many alerts in less than one case of a thousand.
 
+// A statistic is no money, and an example says what it found.
 #![allow(clippy::float_arithmetic, clippy::print_stdout)]
 
 mod table;

@@ -6,6 +6,7 @@
 //! the numbers of their rows, from 0. One line a file: `name rows features positives auroc ap fit_ms us_per_row`, the
 //! figures averaged over the five.
 
+// A statistic is no money, and an example says what it found.
 #![allow(clippy::float_arithmetic, clippy::print_stdout)]
 
 mod table;

@@ -17,7 +17,7 @@ use std::time::Instant;
 use ml::{Detecting, Detector, Scratch};
 use table::{auroc, average_precision};
 
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     "ln of the value",
     "ln of the quantity",
     "ln of the unit price",
@@ -29,9 +29,16 @@ const NAMES: [&str; 11] = [
     "ln of the reports of the salesperson",
     "ln of the reports of both",
     "the salesperson's median difference of prices",
+    "what is missing",
 ];
 /// Logarithms differ by so much without any meaning.
 const LEAST_DEVIATION: f64 = 0.1;
+/// The usual deviation of groups counts as much as so many reports of one's own.
+const FEW: f64 = 20.0;
+/// More than so many reports are many.
+const OFTEN: f64 = 100.0;
+/// A median absolute deviation of normal values times this is their standard deviation.
+const NORMAL_MAD: f64 = 1.4826;
 
 #[derive(Default)]
 struct Reports {
@@ -85,7 +92,8 @@ fn features(reports: &Reports) -> Vec<Vec<f64>> {
     let price = against(&reports.products, &prices);
     let quantity = against(&reports.products, &quantities);
     let value = against(&reports.people, &values);
-    let apart: Vec<f64> = price.iter().map(|z| z.abs()).collect();
+    // What lies within one deviation is usual, and nearer to the middle is no odder.
+    let apart: Vec<f64> = price.iter().map(|z| z.abs().max(1.0)).collect();
     let habit: HashMap<usize, f64> =
         grouped(&reports.people, &apart).into_iter().map(|(person, mut apart)| (person, median(&mut apart))).collect();
     let pairs: Vec<usize> =
@@ -104,23 +112,27 @@ fn features(reports: &Reports) -> Vec<Vec<f64>> {
             counts[1][row],
             counts[2][row],
             habit.get(&reports.people[row]).copied().unwrap_or(f64::NAN),
+            [values[row], quantities[row]].iter().filter(|value| value.is_nan()).count() as f64,
         ]
     };
     (0..values.len()).map(row).collect()
 }
 
-/// Robust z-scores within each group.
+/// Robust z-scores within each group; the deviation of a small group is mostly that of a usual one.
 fn against(groups: &[usize], values: &[f64]) -> Vec<f64> {
-    let usual: HashMap<usize, (f64, f64)> = grouped(groups, values)
+    let usual: HashMap<usize, (f64, f64, f64)> = grouped(groups, values)
         .into_iter()
         .map(|(group, mut values)| {
-            let middle = median(&mut values);
+            let (count, middle) = (values.len() as f64, median(&mut values));
             values.iter_mut().for_each(|value| *value = (*value - middle).abs());
-            (group, (middle, (1.4826 * median(&mut values)).max(LEAST_DEVIATION)))
+            (group, (middle, NORMAL_MAD * median(&mut values), count))
         })
         .collect();
-    let z =
-        |(group, value): (&usize, &f64)| usual.get(group).map_or(f64::NAN, |(middle, least)| (value - middle) / least);
+    let general = median(&mut usual.values().map(|(_, deviation, _)| *deviation).collect::<Vec<_>>());
+    let z = |(group, value): (&usize, &f64)| {
+        let Some((middle, deviation, count)) = usual.get(group) else { return f64::NAN };
+        (value - middle) / ((count * deviation + FEW * general) / (count + FEW)).max(LEAST_DEVIATION)
+    };
     groups.iter().zip(values).map(z).collect()
 }
 
@@ -133,11 +145,11 @@ fn grouped(groups: &[usize], values: &[f64]) -> HashMap<usize, Vec<f64>> {
     found
 }
 
-/// ln of how many are in the group of each.
+/// ln of how many are in the group of each: few are odd, and many are not.
 fn counted(groups: &[usize]) -> Vec<f64> {
     let mut counts: HashMap<usize, f64> = HashMap::new();
     groups.iter().for_each(|group| *counts.entry(*group).or_default() += 1.0);
-    groups.iter().map(|group| counts[group].ln()).collect()
+    groups.iter().map(|group| counts[group].min(OFTEN).ln()).collect()
 }
 
 fn median(values: &mut [f64]) -> f64 {

@@ -302,6 +302,42 @@ mod tests {
         assert_eq!(forest.predict(&rows)[0], forest.oddness(&[8.0, -8.0]));
     }
 
+    /// The way to a leaf as the tree was grown, cut by cut.
+    fn path(grown: &Grown, mut node: usize, row: &[f64]) -> f64 {
+        while grown.nodes[node].feature != LEAF {
+            let Node { feature, right, value } = grown.nodes[node];
+            node += if row[usize::from(feature)] < f64::from(value) { 1 } else { usize::from(right) };
+        }
+        f64::from(grown.nodes[node].value)
+    }
+
+    #[test]
+    fn trees_laid_out_are_those_that_were_grown() {
+        // Trees of few rows end early, and 23 are not a multiple of those that are walked abreast.
+        for (trees, rows) in [(100, 256), (23, 256), (7, 9), (1, 2)] {
+            let params = ForestParams { trees, rows, seed: 5 };
+            let forest = params.fit(&DatasetBase::from(grid())).expect("a forest");
+            for row in grid().rows().into_iter().map(|row| row.to_vec()).chain([vec![9.0, -9.0], vec![0.3, 1.7]]) {
+                let sum: f64 = forest.grown.roots.iter().map(|root| path(&forest.grown, *root as usize, &row)).sum();
+                assert!((forest.oddness(&row) + sum / trees as f64).abs() < 1e-12, "{row:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn narrow_values_compare_as_the_wide_ones() {
+        let cuts = [-16.0_f32, -0.3, 0.0, 0.1, 1.0 / 3.0, 7.7];
+        let around = |cut: f32| {
+            let cut = f64::from(cut);
+            [cut, cut.next_up(), cut.next_down(), cut + 1e-9, cut - 1e-9, f64::INFINITY, f64::NEG_INFINITY]
+        };
+        for cut in cuts {
+            for value in cuts.into_iter().flat_map(around) {
+                assert_eq!(rounded_down(value) < cut, value < f64::from(cut), "{value} {cut}");
+            }
+        }
+    }
+
     #[test]
     fn a_seed_is_a_forest() {
         let data = DatasetBase::from(grid());

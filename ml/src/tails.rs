@@ -97,4 +97,15 @@ mod tests {
         assert_eq!(surprise(&Order::of(&[]), 5.0), 0.0);
         assert_eq!(surprise(&Order::of(&[3.0]), 3.0), 0.0);
     }
+
+    #[test]
+    fn the_score_is_the_sum_of_the_surprises() {
+        // More features than go into one logarithm, and so rare that their product alone would be none.
+        let column: Vec<f64> = (0..1_000_000).map(f64::from).collect();
+        let tails = Tails { features: vec![Order::of(&column); 130] };
+        let mut chances = vec![0.0; 130];
+        let sum = tails.surprise(&[1e9; 130], &mut chances);
+        assert!((sum - 130.0 * (500_000.5_f64).ln()).abs() < 1e-6, "{sum}");
+        assert!(tails.surprise(&[f64::NAN; 130], &mut chances) == 0.0);
+    }
 }

@@ -100,7 +100,8 @@ async fn every_transaction_has_a_score_and_odd_ones_become_cases() {
     assert_eq!(world.unscored().await, 0);
     let before = world.cases().await;
     let ordinary_cases = before.len();
-    assert!(ordinary_cases < 15, "ordinary play: {ordinary_cases} cases");
+    // By the model that everybody starts with, which knows nothing of this house.
+    assert!(ordinary_cases < 45, "fewer than one in twenty: {ordinary_cases}");
 
     world.recorded(&[wild("wild 1", "01-20"), wild("wild 2", "01-20"), wild("wild 3", "01-21")]).await;
     let cases = world.cases().await;

@@ -16,7 +16,7 @@ const LEAST_DEVIATION: f64 = 0.15;
 const USUAL_DEVIATION: f64 = 1.0;
 const LEAST_GAP_DEVIATION: f64 = 0.5;
 /// Older is old, and more often is often: without these every row would be farther out than all before it.
-const OLD: f64 = WEEK;
+const OLD: f64 = DAY;
 const OFTEN: u32 = 100;
 const MICROS: f64 = 1e6;
 

@@ -49,7 +49,7 @@ pub enum Feature {
     Gap,
     /// ln(1 + how often this player had this product), up to a hundred times.
     PairCount,
-    /// ln(1 + hours since the player was first seen), up to a week.
+    /// ln(1 + hours since the player was first seen), up to a day.
     PlayerAge,
     /// −ln of how often the player is active in this hour of the day (UTC).
     HourOfPlayer,
