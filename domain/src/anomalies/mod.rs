@@ -83,6 +83,7 @@ impl Settings {
         Ok(store::set_detector(tx, row).await?)
     }
 
+    #[expect(clippy::float_arithmetic, reason = "a rate of alerts is no money")]
     fn wanted(self) -> Wanted {
         let per_million = u32::try_from(self.alerts_per_million).unwrap_or_default();
         let most_a_day = u32::try_from(self.most_alerts_a_day).unwrap_or_default();
