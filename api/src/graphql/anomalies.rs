@@ -3,7 +3,7 @@
 use async_graphql::connection::Connection;
 use async_graphql::{ComplexObject, Context, Enum, ID, InputObject, Object, SimpleObject};
 use domain::anomalies::{self, case, read_reasons, reason};
-use domain::ids::{CaseId, MemberId, SourceId, TransactionId};
+use domain::ids::{CaseId, SourceId, TransactionId};
 
 use super::access::{self, Member};
 use super::case_loaders::CaseTransactionsOf;
@@ -188,7 +188,7 @@ impl AnomalyCase {
 
     /// The member who gave the last verdict; null for whoever may not see that member.
     async fn reviewed_by(&self, ctx: &Context<'_>) -> Result<Option<Member>, Failure> {
-        access::member(ctx, self.row.reviewed_by.map(MemberId::from)).await
+        access::member(ctx, self.row.reviewed_by).await
     }
 
     /// The odd transactions in it, the latest recorded first.
