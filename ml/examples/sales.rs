@@ -72,13 +72,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         sums = [sums[0] + area, sums[1] + precision];
     }
     let [area, precision] = sums.map(|sum| sum / seeds.end as f64);
-    println!(
-        "| **mean** | **{area:.4}** | **{precision:.4}** | |\n\n| feature alone, larger is odder | AUROC |\n| --- | --- |"
-    );
+    println!("| **mean** | **{area:.4}** | **{precision:.4}** | |\n");
+    println!("| feature alone, larger is odder | AUROC | average precision |\n| --- | --- | --- |");
     for (feature, name) in NAMES.iter().enumerate() {
         let known = inspected.iter().map(|row| rows[*row][feature]);
         let scores: Vec<f64> = known.map(|value| if value.is_nan() { 0.0 } else { value }).collect();
-        println!("| {name} | {:.3} |", auroc(&scores, &labels));
+        println!("| {name} | {:.3} | {:.3} |", auroc(&scores, &labels), average_precision(&scores, &labels));
     }
     Ok(())
 }

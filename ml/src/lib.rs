@@ -1,15 +1,28 @@
 //! The place of the anomaly detector: features of transactions in, a score with its reasons out.
 //!
+//! # What is here
+//!
+//! - [`features`]: [`features::Memory`] turns transactions into rows, one after the other, and remembers what is usual.
+//! - [`Model`]: the detector of transactions as it is kept. It is fitted to rows, scores them and says why; it is
+//!   written as an artefact that proves on reading that it still scores as it did. [`Model::prior`] is for who has no
+//!   history yet.
+//! - [`Detector`]: the same for rows of any width, which is what `examples/evaluate.rs` and `examples/sales.rs` measure.
+//!   [`forest`] and [`gaussian`] are its parts that stand for themselves.
+//! - [`alerts`]: which scores are alerts, at the rate and under the cap that a tenant wants.
+//!
+//! `docs/detector.md` says how a score comes about and how well it finds what it should; the tables in it are what
+//! `make compare` and the examples print.
+//!
 //! # What belongs here
 //!
 //! Pure computation on numbers: turning facts into features, training a detector, scoring with it, explaining a score.
-//! The same input gives the same output on every machine; a seed is an argument, never drawn. Floating point is at
-//! home here and nowhere else in Saldo, because a score is a statistic and not money.
+//! The same input gives the same output, up to the last digits of logarithms on another machine; a seed is an argument,
+//! never drawn. Floating point is at home here and nowhere else in Saldo, because a score is a statistic and not money.
 //!
 //! # What may never be here
 //!
 //! - I/O of any kind: no database, file, network or log. Models come in and go out as bytes; `domain` keeps them.
-//! - A clock. Times are features like any other and come in as numbers.
+//! - A clock. Times are features like any other and come in as numbers: what happened when, never what time it is.
 //! - A tenant. Whose model it is and which rows it may see is decided by `domain`, whose types carry the tenant.
 //! - `async` and threads of its own. The caller decides where to compute and how long to wait.
 //! - Money. Nothing computed here enters an amount; a score may at most put a case before a person.

@@ -131,3 +131,17 @@ fn as_many_alerts_as_were_wanted() {
         assert!((alerts as f64 - expected).abs() <= tolerance, "{alerts} of {turns} at a rate of {rate}");
     }
 }
+
+/// The table of docs/detector.md has every feature, in its order, and says which of them count alone.
+#[test]
+fn the_document_lists_what_is_looked_at() {
+    let document = include_str!("../../docs/detector.md");
+    let listed: Vec<(&str, bool)> = document
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "))
+        .map(|(code, rest)| (code, rest.ends_with("| yes |")))
+        .collect();
+    let features: Vec<(&str, bool)> =
+        Feature::ALL.iter().map(|feature| (feature.as_str(), feature.is_enough())).collect();
+    assert_eq!(listed, features);
+}
