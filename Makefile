@@ -25,7 +25,7 @@ help: ## What can be made
 	@printf '\nStart with: make demo\n'
 
 # A development build, because a release build takes minutes more; it records some 20,000 transactions a second.
-demo: tools ## Build Saldo and run it with a demo tenant whose provider sends records, at http://127.0.0.1:8080
+demo: tools ## Build Saldo and run it with a demo tenant whose providers send records, at http://127.0.0.1:8080
 	$(call step,Building Saldo (the first time takes some minutes))
 	$(CARGO) build --package api --bin saldo
 	$(call step,Starting the demo; Ctrl-C stops it and the next one goes on from there)
