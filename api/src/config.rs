@@ -103,7 +103,8 @@ impl Config {
         let allowed_origins = Origins::parse(&origins).map_err(|error| format!("SALDO_ALLOWED_ORIGINS: {error}"))?;
         let allowed_queries = setting("SALDO_ALLOWED_QUERIES", file.allowed_queries).map(PathBuf::from);
         let address_header = setting("SALDO_ADDRESS_HEADER", file.address_header);
-        let requests = Settings { rates, allowed_queries, allowed_origins, address_header };
+        let form_tenant = None;
+        let requests = Settings { rates, allowed_queries, allowed_origins, address_header, form_tenant };
         let mail = Mail::read(
             setting("SALDO_SMTP_URL", file.smtp_url),
             setting("SALDO_MAIL_FROM", file.mail_from),

@@ -20,28 +20,30 @@ pub(super) const CRASH: Product = Product {
     name: "Komet",
     category: "crash",
     studio: STUDIO,
-    rtp: Some("0.97"),
-    volatility: Some("1.56"),
+    rtp: Some("0.95"),
+    volatility: Some("1.55"),
 };
 const DICE: Product = Product {
     code: "wuerfel-100",
     name: "Würfel 100",
     category: "dice",
     studio: STUDIO,
-    rtp: Some("0.98"),
-    volatility: Some("1.81"),
+    rtp: Some("0.97"),
+    volatility: Some("1.79"),
 };
 pub(super) const PRODUCTS: [Product; 2] = [CRASH, DICE];
 
 const HEADER: &str = "Wette;Runde;Spiel;Spieler;Art;Einsatz;Auszahlung;Topf;Währung;Zeit;Gerät;Status\r\n";
 
 /// Stakes in cents, and how many of 100 bets have them.
-const STAKES: [(u64, u64); 7] = [(50, 10), (100, 25), (200, 25), (500, 20), (1_000, 12), (2_500, 6), (10_000, 2)];
-/// At which multiple, in hundredths, players leave the crash game; whatever they choose, it pays 97 %.
+const STAKES: [(u64, u64); 6] = [(50, 10), (100, 25), (200, 25), (500, 22), (1_000, 13), (2_500, 5)];
+/// At which multiple, in hundredths, players leave the crash game; whatever they choose, it pays 95 %.
 const LEAVES: [(u64, u64); 6] = [(120, 20), (150, 25), (200, 30), (300, 15), (1_000, 8), (5_000, 2)];
 /// What dice pay in hundredths, and in how many of 1,000 throws: seven in ten bet on half of the numbers, three on a
 /// tenth of them.
-const DICE_WINS: [(u64, u64); 2] = [(196, 350), (980, 30)];
+const DICE_WINS: [(u64, u64); 2] = [(194, 350), (970, 30)];
+/// Whoever knows the result takes little at a time.
+const KNOWING_STAKE: u64 = 200;
 const JACKPOTS: [(u64, u64); 2] = [(25_000, 80), (200_000, 20)];
 const BUSY: Day = [30, 14, 5, 3, 2, 3, 6, 12, 20, 26, 30, 34, 38, 36, 34, 34, 38, 46, 56, 66, 72, 70, 60, 46];
 const PLAYERS: u64 = 250;
@@ -89,8 +91,8 @@ fn faults(provider: &Provider, records: &mut String, at: Timestamp) {
                 game: CRASH,
                 player: knowing.knowing_player(),
                 bonus: false,
-                stake: 5_000,
-                paid: 5_000 * (ends - 1).min(2_000) / 100,
+                stake: KNOWING_STAKE,
+                paid: KNOWING_STAKE * (ends - 1).min(1_000) / 100,
                 pool: false,
             };
             bet.write(records, &format!("{}k", bet.number()));
@@ -98,11 +100,11 @@ fn faults(provider: &Provider, records: &mut String, at: Timestamp) {
     }
 }
 
-/// The multiple, in hundredths, at which the crash game's round of a moment ends: x or more with probability 0.97 ÷ x.
+/// The multiple, in hundredths, at which the crash game's round of a moment ends: x or more with probability 0.95 ÷ x.
 fn ends(provider: &Provider, at: Timestamp) -> u64 {
     let round = Timestamp(at.0 - at.0.rem_euclid(ROUND));
     let draw = 1 + Chance::new(!provider.seed, round).below(1_000_000);
-    (97_000_000 / draw).clamp(100, 100_000)
+    (95_000_000 / draw).clamp(100, 100_000)
 }
 
 /// One player in one round.
@@ -227,8 +229,8 @@ mod tests {
 
     #[test]
     fn games_pay_what_they_state() {
-        assert_pays(&DICE_WINS, 1_000, "0.98", DICE.volatility.unwrap());
-        // A player who leaves at x is paid x in 0.97 ÷ x of all rounds.
+        assert_pays(&DICE_WINS, 1_000, DICE.rtp.unwrap(), DICE.volatility.unwrap());
+        // A player who leaves at x is paid x in 0.95 ÷ x of all rounds.
         let (mean, _) = pays(&LEAVES, 100);
         let rtp: Decimal = CRASH.rtp.unwrap().parse().unwrap();
         let stated: Decimal = CRASH.volatility.unwrap().parse().unwrap();
@@ -236,7 +238,7 @@ mod tests {
         assert!((variance - stated * stated).abs() < stated * Decimal::new(2, 2), "{variance}");
         for x in [120, 200, 1_000] {
             let left = (0..20_000).filter(|round| ends(&PROVIDER, Timestamp(round * ROUND)) >= x).count() as u64;
-            assert!((x * left).abs_diff(97 * 20_000) < 97 * 20_000 / 12, "{x}: {left}");
+            assert!((x * left).abs_diff(95 * 20_000) < 95 * 20_000 / 12, "{x}: {left}");
         }
         for table in [&STAKES[..], &LEAVES, &JACKPOTS] {
             assert_eq!(table.iter().map(|(_, part)| part).sum::<u64>(), 100);

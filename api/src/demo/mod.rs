@@ -39,7 +39,9 @@ pub(crate) async fn run(config: &Config) -> Outcome {
         }
     };
     let announce = |address| say(welcome(&demo, address).trim_end());
-    serve::run(config, domain, announce, feed::deliver(&demo)).await
+    let mut config = config.clone();
+    config.requests.form_tenant = Some(TENANT.to_owned());
+    serve::run(&config, domain, announce, feed::deliver(&demo)).await
 }
 
 async fn prepare(domain: &domain::Domain, passwords: PathBuf) -> Outcome<Demo> {

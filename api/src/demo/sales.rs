@@ -55,7 +55,7 @@ const BETWEEN_SALES: i64 = MICROS_PER_SECOND / 2;
 /// In what is told of the past.
 const SPARSE: i64 = MICROS_PER_MINUTE;
 /// What the better whose stakes double begins with.
-const DOUBLES_FROM: u64 = 1_000;
+const DOUBLES_FROM: u64 = 200;
 const BETWEEN_DOUBLES: i64 = 3 * MICROS_PER_SECOND;
 
 /// What happened in a stretch of time, in the order in which it is sent.
@@ -256,7 +256,7 @@ mod tests {
         let stakes: Vec<String> =
             seconds.filter(|draft| draft.player == Some(next.doubling_player())).map(|draft| draft.amount).collect();
         assert_eq!(stakes.len(), 11);
-        assert_eq!((&*stakes[0], &*stakes[1], &*stakes[10]), ("10.00", "20.00", "10240.00"));
+        assert_eq!((&*stakes[0], &*stakes[1], &*stakes[10]), ("2.00", "4.00", "2048.00"));
         let sparse = Window { start: next.began, end: next.began.plus(2 * MICROS_PER_MINUTE) };
         assert!(sent(sparse).iter().all(|draft| draft.player != Some(next.doubling_player())), "only while it is live");
     }

@@ -23,7 +23,7 @@ use super::slots::TEST_PLAYER;
 use super::window::Provider;
 use crate::cli::Outcome;
 
-pub(crate) const TENANT: &str = "demo";
+pub(super) const TENANT: &str = "demo";
 /// One demo is like another.
 const SEED: u64 = 0x5A1D0;
 

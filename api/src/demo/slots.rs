@@ -47,6 +47,7 @@ const DRIFTED: &Table = &[(100, 2_500), (150, 1_500), (200, 1_500), (300, 1_200)
 const STAKES: [(u64, u64); 6] = [(500, 15), (1_000, 30), (2_000, 25), (5_000, 20), (10_000, 8), (20_000, 2)];
 /// Stakes from so many won on take part in the jackpot.
 const POOL_FROM: u64 = 5_000;
+const LEAST: u64 = STAKES[0].0;
 const JACKPOTS: [(u64, u64); 3] = [(100_000, 60), (500_000, 30), (2_000_000, 10)];
 const BUSY: Day = [55, 40, 30, 20, 15, 12, 15, 20, 25, 30, 32, 36, 42, 40, 38, 38, 42, 48, 58, 70, 82, 90, 86, 70];
 const PLAYERS: u64 = 400;
@@ -94,7 +95,9 @@ fn spin(provider: &Provider, file: &mut String, at: Timestamp, live: bool) {
     }
     let code = game.product.code;
     let wins = if drifts && code == HAN_RIVER.product.code { DRIFTED } else { game.wins };
-    let stake = chance.pick(&STAKES, 100).unwrap_or(500);
+    let usual = chance.pick(&STAKES, 100).unwrap_or(LEAST);
+    // They come with the smallest stake, which keeps a demo that runs for long from owing nothing.
+    let stake = if drifts && code == HAN_RIVER.product.code { LEAST } else { usual };
     let win = chance.pick(wins, 10_000).map_or(0, |hundredths| stake * hundredths / 100);
     let player = match chance.happens(1, 2_000) {
         true => TEST_PLAYER.to_owned(),
