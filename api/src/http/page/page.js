@@ -20,7 +20,7 @@ const CASE = `
   product { code }`;
 const VIEWER = "query { viewer { tenant { name } member { name role partner { name } } eventCursor } }";
 const SETTLEMENTS = `query { settlements(first: 40) { nodes { ${SETTLEMENT} } } }`;
-const ZONES = "query { contracts(first: 100) { nodes { id versions { terms { cycle { timeZone } } } } } }";
+const CYCLES = "query { contracts(first: 100) { nodes { id versions { terms { cycle { timeZone cutOffHour } } } } } }";
 const CASES = `query($language: Language!) { anomalyCases(first: 20) { nodes { ${CASE} } } }`;
 const FOLLOW_SETTLEMENTS = `subscription($after: String) {
   settlementUpdated(after: $after) { cursor settlement { ${SETTLEMENT} } } }`;
@@ -29,6 +29,8 @@ const FOLLOW_CASES = `subscription($after: String, $language: Language!) {
 const REVIEW = `mutation($input: ReviewAnomalyCaseInput!, $language: Language!) {
   reviewAnomalyCase(input: $input) { case { ${CASE} } userErrors { code message } } }`;
 
+// Of a contract that was made since the page was opened.
+const UNKNOWN_CYCLE = { timeZone: "UTC", cutOffHour: 0 };
 // So many cases are shown at first, and so many are kept.
 const FEW_CASES = 6;
 const MOST_CASES = 20;
@@ -36,7 +38,7 @@ const REVIEWERS = ["ADMIN", "RISK"];
 const LANGUAGE_KEY = "saldo-language";
 
 const at = (id) => document.getElementById(id);
-const state = { viewer: null, zones: new Map(), settlements: new Map(), cases: new Map(), follower: null, live: false,
+const state = { viewer: null, cycles: new Map(), settlements: new Map(), cases: new Map(), follower: null, live: false,
   allCases: false };
 const session = new Session({
   renewed: () => state.follower?.again(),
@@ -49,14 +51,18 @@ const seesCases = () => Boolean(state.viewer) && !state.viewer.member?.partner;
 
 // What went wrong, in words: the server's own where it has some.
 function words(error) {
-  if (!(error instanceof Refusal)) return say("unreachable");
+  if (!(error instanceof Refusal)) {
+    // A fault of this page would look the same to whoever reads it.
+    console.error(error);
+    return say("unreachable");
+  }
   return kind(error.code) ?? error.message;
 }
 
 // Settlements -----------------------------------------------------------------------------------------------------------
 
 function showSettlement({ view, settlement }) {
-  fillSettlement(view, settlement, state.zones.get(settlement.contract.id) ?? "UTC");
+  fillSettlement(view, settlement, state.cycles.get(settlement.contract.id) ?? UNKNOWN_CYCLE);
 }
 
 function takeSettlement(settlement, isNews) {
@@ -182,10 +188,10 @@ async function enter() {
 async function load() {
   const [settlements, contracts, cases] = await Promise.all([
     session.ask(SETTLEMENTS),
-    session.ask(ZONES),
+    session.ask(CYCLES),
     seesCases() && session.ask(CASES, variables()),
   ]);
-  for (const { id, versions } of contracts.contracts.nodes) state.zones.set(id, versions.at(-1).terms.cycle.timeZone);
+  for (const { id, versions } of contracts.contracts.nodes) state.cycles.set(id, versions.at(-1).terms.cycle);
   settlements.settlements.nodes.forEach((settlement) => takeSettlement(settlement, false));
   if (cases) cases.anomalyCases.nodes.forEach((shown) => takeCase(shown, false));
   arrange();
@@ -197,7 +203,7 @@ function leave(why) {
   Object.assign(state, { viewer: null, follower: null, live: false, allCases: false });
   state.settlements.clear();
   state.cases.clear();
-  state.zones.clear();
+  state.cycles.clear();
   for (const list of ["settlements", "earlier-settlements", "cases"]) at(list).replaceChildren();
   at("desk").hidden = true;
   at("sign-out").hidden = true;
