@@ -25,7 +25,7 @@ before(async () => {
 after(() => browser?.close());
 
 // A page of its own, and what it should never have: errors, and requests to anybody else.
-async function open({ viewport = DESK, locale = "en-US", ...rest } = {}) {
+async function open({ viewport = DESK, locale = "en-US", hash = "", ...rest } = {}) {
   const context = await browser.newContext({ viewport, locale, ...rest });
   const page = await context.newPage();
   const wrong = [];
@@ -35,7 +35,7 @@ async function open({ viewport = DESK, locale = "en-US", ...rest } = {}) {
     const asked = new URL(request.url());
     if (asked.protocol !== "data:" && asked.origin !== url) wrong.push(`asked ${asked.origin}`);
   });
-  await page.goto(url);
+  await page.goto(`${url}/${hash}`);
   return { page, wrong, close: () => context.close() };
 }
 
@@ -202,5 +202,13 @@ test("a case arrives with its reasons, is reviewed with the keyboard, and holds 
   await page.locator("#settlements .held", { hasText: "보류" }).waitFor();
   await accessible(page, "reviewed, in Korean");
   assert.deepEqual(wrong, []);
+  const id = await card.getAttribute("data-id");
   await close();
+
+  // As a mail links to it, and for the keyboard to begin there.
+  const mailed = await open({ hash: `#${id}` });
+  await signIn(mailed.page);
+  const title = mailed.page.locator(`#cases .card:first-child[data-id="${id}"] h3`);
+  await title.and(mailed.page.locator(":focus")).waitFor();
+  await mailed.close();
 });

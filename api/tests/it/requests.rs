@@ -1,5 +1,6 @@
 //! What a request must be, and what one learns from a bad one.
 
+use api::app::Settings;
 use poem::Request;
 use poem::http::{Method, StatusCode};
 use serde_json::json;
@@ -50,7 +51,8 @@ async fn the_page_is_small_and_takes_nothing_from_elsewhere() {
     ] {
         let ([media, _, sniffing], text) = get(path).await;
         assert_eq!((&*media, &*sniffing), (wanted, "nosniff"), "{path}");
-        for markup in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "http://", "https://"] {
+        for markup in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "http://", "https://"]
+        {
             assert!(!text.contains(markup), "{path} says {markup}");
         }
         bytes += text.len();

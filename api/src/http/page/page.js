@@ -22,6 +22,7 @@ const VIEWER = "query { viewer { tenant { name } member { name role partner { na
 const SETTLEMENTS = `query { settlements(first: 40) { nodes { ${SETTLEMENT} } } }`;
 const CYCLES = "query { contracts(first: 100) { nodes { id versions { terms { cycle { timeZone cutOffHour } } } } } }";
 const CASES = `query($language: Language!) { anomalyCases(first: 20) { nodes { ${CASE} } } }`;
+const ONE_CASE = `query($id: ID!, $language: Language!) { node(id: $id) { ... on AnomalyCase { ${CASE} } } }`;
 const FOLLOW_SETTLEMENTS = `subscription($after: String) {
   settlementUpdated(after: $after) { cursor settlement { ${SETTLEMENT} } } }`;
 const FOLLOW_CASES = `subscription($after: String, $language: Language!) {
@@ -39,7 +40,7 @@ const LANGUAGE_KEY = "saldo-language";
 
 const at = (id) => document.getElementById(id);
 const state = { viewer: null, cycles: new Map(), settlements: new Map(), cases: new Map(), follower: null, live: false,
-  allCases: false };
+  allCases: false, wanted: null };
 const session = new Session({
   renewed: () => state.follower?.again(),
   ended: () => leave("signedOut"),
@@ -110,7 +111,9 @@ function takeCase(shown, isNews) {
 }
 
 function arrangeCases() {
-  const latest = ({ shown: a }, { shown: b }) => b.raisedAt.localeCompare(a.raisedAt) || b.id.localeCompare(a.id);
+  const isWanted = ({ id }) => Number(id === state.wanted);
+  const latest = ({ shown: a }, { shown: b }) =>
+    isWanted(b) - isWanted(a) || b.raisedAt.localeCompare(a.raisedAt) || b.id.localeCompare(a.id);
   const all = [...state.cases.values()].sort(latest);
   // One that somebody is writing about stays.
   const kept = all.filter(({ view }, index) => index < MOST_CASES || view.card.contains(document.activeElement));
@@ -121,6 +124,20 @@ function arrangeCases() {
   place(at("cases"), shown);
   at("more-cases").hidden = shown.length === kept.length;
   at("no-cases").hidden = kept.length > 0;
+}
+
+// Mails name a case behind the # of their link: it comes first, however old it is.
+async function showWanted() {
+  const id = location.hash.slice(1);
+  if (!id || !seesCases()) return false;
+  const { node } = await session.ask(ONE_CASE, { id, ...variables() }).catch(() => ({}));
+  // Something else, or nobody's here.
+  if (!node?.title) return false;
+  state.wanted = id;
+  takeCase(node, false);
+  arrangeCases();
+  state.cases.get(id).view.title.focus();
+  return true;
 }
 
 async function review(caseId, verdict) {
@@ -200,7 +217,7 @@ async function load() {
 
 function leave(why) {
   state.follower?.stop();
-  Object.assign(state, { viewer: null, follower: null, live: false, allCases: false });
+  Object.assign(state, { viewer: null, follower: null, live: false, allCases: false, wanted: null });
   state.settlements.clear();
   state.cases.clear();
   state.cycles.clear();
@@ -273,7 +290,7 @@ at("sign-in").addEventListener("submit", async (event) => {
     await session.signIn(Object.fromEntries(new FormData(event.target)));
     event.target.elements.password.value = "";
     await enter();
-    at("settlements-title").focus();
+    if (!(await showWanted())) at("settlements-title").focus();
   } catch (error) {
     at("failure").textContent = words(error);
   } finally {
@@ -284,6 +301,7 @@ at("sign-out").addEventListener("click", () => {
   session.signOut().catch(() => {});
   leave();
 });
+addEventListener("hashchange", () => showWanted());
 at("more-cases").addEventListener("click", () => {
   const first = at("cases").children.length;
   state.allCases = true;
