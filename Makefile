@@ -17,7 +17,7 @@ CLIENTS := e2e/clients/node_modules/.package-lock.json
 PYTHON ?= python3
 COMPARE := $${CARGO_TARGET_DIR:-target}/compare
 
-.PHONY: help demo test clients bench compare lint fmt schema deny clean tools
+.PHONY: help demo test clients browser bench compare lint fmt schema deny clean tools
 
 help: ## What can be made
 	@printf 'Saldo settles revenue shares: from a provider'"'"'s records to a closed settlement.\n\n'
@@ -31,7 +31,7 @@ demo: tools ## Build Saldo and run it with a demo tenant whose providers send re
 	$(call step,Starting the demo; Ctrl-C stops it and the next one goes on from there)
 	@exec "$${CARGO_TARGET_DIR:-target}/debug/saldo" demo
 
-test: lint clients ## Every check and test: formatting, lints, unit, API, schema, tidy and end-to-end
+test: lint clients browser ## Every check and test: formatting, lints, unit, API, schema, tidy and end-to-end
 	$(call step,Building every test and the binary that the end-to-end tests run)
 	$(CARGO) test --workspace --no-run
 	$(call step,Testing: rules and core; API and schema.graphql; tidiness; the real binary end to end)
@@ -50,6 +50,16 @@ $(CLIENTS): e2e/clients/package-lock.json
 	$(call step,Installing the GraphQL clients of the end-to-end tests)
 	cd e2e/clients && npm ci --no-audit --no-fund
 	@touch $@
+
+# The page is looked at in a real browser. Without one, the test that does says so and passes.
+browser: ## Install Chromium, in which the page is tested, where it is missing and apt may be used
+	@test -x "$${CHROMIUM:-/usr/bin/chromium}" || { \
+	  if test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
+	    printf '\n==> Installing Chromium, in which the page is tested\n'; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium >/dev/null; \
+	  fi || true; \
+	  test -x "$${CHROMIUM:-/usr/bin/chromium}" || \
+	    printf 'Note: there is no Chromium (CHROMIUM names its place); the test of the page is skipped.\n'; }
 
 lint: tools ## Formatting and clippy, warnings denied
 	$(call step,Checking the formatting)

@@ -59,13 +59,16 @@ export function settlementCard(settlement) {
   return view;
 }
 
-export function fillSettlement(view, settlement, zone) {
+export function fillSettlement(view, settlement, cycle) {
   const { currency, lines, blockers, held } = settlement;
   view.partner.textContent = settlement.partner.name;
   view.state.textContent = say(settlement.state === "OPEN" ? "open" : "closed");
   view.state.className = `state ${settlement.state.toLowerCase()}`;
   view.contract.textContent = settlement.contract.name;
-  view.period.textContent = say("period", { period: period(settlement.periodStart, settlement.periodEnd, zone), zone });
+  view.period.textContent = say("period", {
+    period: period(settlement.periodStart, settlement.periodEnd, cycle),
+    zone: cycle.timeZone,
+  });
   grow(view.total, settlement.total);
   view.owes.textContent = settlement.total.amount.startsWith("-") ? say("owedByPartner") : "";
   view.owes.hidden = !view.owes.textContent;

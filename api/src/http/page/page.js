@@ -20,8 +20,9 @@ const CASE = `
   product { code }`;
 const VIEWER = "query { viewer { tenant { name } member { name role partner { name } } eventCursor } }";
 const SETTLEMENTS = `query { settlements(first: 40) { nodes { ${SETTLEMENT} } } }`;
-const ZONES = "query { contracts(first: 100) { nodes { id versions { terms { cycle { timeZone } } } } } }";
+const CYCLES = "query { contracts(first: 100) { nodes { id versions { terms { cycle { timeZone cutOffHour } } } } } }";
 const CASES = `query($language: Language!) { anomalyCases(first: 20) { nodes { ${CASE} } } }`;
+const ONE_CASE = `query($id: ID!, $language: Language!) { node(id: $id) { ... on AnomalyCase { ${CASE} } } }`;
 const FOLLOW_SETTLEMENTS = `subscription($after: String) {
   settlementUpdated(after: $after) { cursor settlement { ${SETTLEMENT} } } }`;
 const FOLLOW_CASES = `subscription($after: String, $language: Language!) {
@@ -29,6 +30,8 @@ const FOLLOW_CASES = `subscription($after: String, $language: Language!) {
 const REVIEW = `mutation($input: ReviewAnomalyCaseInput!, $language: Language!) {
   reviewAnomalyCase(input: $input) { case { ${CASE} } userErrors { code message } } }`;
 
+// Of a contract that was made since the page was opened.
+const UNKNOWN_CYCLE = { timeZone: "UTC", cutOffHour: 0 };
 // So many cases are shown at first, and so many are kept.
 const FEW_CASES = 6;
 const MOST_CASES = 20;
@@ -36,8 +39,8 @@ const REVIEWERS = ["ADMIN", "RISK"];
 const LANGUAGE_KEY = "saldo-language";
 
 const at = (id) => document.getElementById(id);
-const state = { viewer: null, zones: new Map(), settlements: new Map(), cases: new Map(), follower: null, live: false,
-  allCases: false };
+const state = { viewer: null, cycles: new Map(), settlements: new Map(), cases: new Map(), follower: null, live: false,
+  allCases: false, wanted: null };
 const session = new Session({
   renewed: () => state.follower?.again(),
   ended: () => leave("signedOut"),
@@ -49,14 +52,18 @@ const seesCases = () => Boolean(state.viewer) && !state.viewer.member?.partner;
 
 // What went wrong, in words: the server's own where it has some.
 function words(error) {
-  if (!(error instanceof Refusal)) return say("unreachable");
+  if (!(error instanceof Refusal)) {
+    // A fault of this page would look the same to whoever reads it.
+    console.error(error);
+    return say("unreachable");
+  }
   return kind(error.code) ?? error.message;
 }
 
 // Settlements -----------------------------------------------------------------------------------------------------------
 
 function showSettlement({ view, settlement }) {
-  fillSettlement(view, settlement, state.zones.get(settlement.contract.id) ?? "UTC");
+  fillSettlement(view, settlement, state.cycles.get(settlement.contract.id) ?? UNKNOWN_CYCLE);
 }
 
 function takeSettlement(settlement, isNews) {
@@ -104,7 +111,9 @@ function takeCase(shown, isNews) {
 }
 
 function arrangeCases() {
-  const latest = ({ shown: a }, { shown: b }) => b.raisedAt.localeCompare(a.raisedAt) || b.id.localeCompare(a.id);
+  const isWanted = ({ id }) => Number(id === state.wanted);
+  const latest = ({ shown: a }, { shown: b }) =>
+    isWanted(b) - isWanted(a) || b.raisedAt.localeCompare(a.raisedAt) || b.id.localeCompare(a.id);
   const all = [...state.cases.values()].sort(latest);
   // One that somebody is writing about stays.
   const kept = all.filter(({ view }, index) => index < MOST_CASES || view.card.contains(document.activeElement));
@@ -115,6 +124,20 @@ function arrangeCases() {
   place(at("cases"), shown);
   at("more-cases").hidden = shown.length === kept.length;
   at("no-cases").hidden = kept.length > 0;
+}
+
+// Mails name a case behind the # of their link: it comes first, however old it is.
+async function showWanted() {
+  const id = location.hash.slice(1);
+  if (!id || !seesCases()) return false;
+  const { node } = await session.ask(ONE_CASE, { id, ...variables() }).catch(() => ({}));
+  // Something else, or nobody's here.
+  if (!node?.title) return false;
+  state.wanted = id;
+  takeCase(node, false);
+  arrangeCases();
+  state.cases.get(id).view.title.focus();
+  return true;
 }
 
 async function review(caseId, verdict) {
@@ -182,10 +205,10 @@ async function enter() {
 async function load() {
   const [settlements, contracts, cases] = await Promise.all([
     session.ask(SETTLEMENTS),
-    session.ask(ZONES),
+    session.ask(CYCLES),
     seesCases() && session.ask(CASES, variables()),
   ]);
-  for (const { id, versions } of contracts.contracts.nodes) state.zones.set(id, versions.at(-1).terms.cycle.timeZone);
+  for (const { id, versions } of contracts.contracts.nodes) state.cycles.set(id, versions.at(-1).terms.cycle);
   settlements.settlements.nodes.forEach((settlement) => takeSettlement(settlement, false));
   if (cases) cases.anomalyCases.nodes.forEach((shown) => takeCase(shown, false));
   arrange();
@@ -194,10 +217,10 @@ async function load() {
 
 function leave(why) {
   state.follower?.stop();
-  Object.assign(state, { viewer: null, follower: null, live: false, allCases: false });
+  Object.assign(state, { viewer: null, follower: null, live: false, allCases: false, wanted: null });
   state.settlements.clear();
   state.cases.clear();
-  state.zones.clear();
+  state.cycles.clear();
   for (const list of ["settlements", "earlier-settlements", "cases"]) at(list).replaceChildren();
   at("desk").hidden = true;
   at("sign-out").hidden = true;
@@ -267,7 +290,7 @@ at("sign-in").addEventListener("submit", async (event) => {
     await session.signIn(Object.fromEntries(new FormData(event.target)));
     event.target.elements.password.value = "";
     await enter();
-    at("settlements-title").focus();
+    if (!(await showWanted())) at("settlements-title").focus();
   } catch (error) {
     at("failure").textContent = words(error);
   } finally {
@@ -278,6 +301,7 @@ at("sign-out").addEventListener("click", () => {
   session.signOut().catch(() => {});
   leave();
 });
+addEventListener("hashchange", () => showWanted());
 at("more-cases").addEventListener("click", () => {
   const first = at("cases").children.length;
   state.allCases = true;

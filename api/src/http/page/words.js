@@ -225,8 +225,10 @@ export function time(instant) {
   return new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" }).format(new Date(instant));
 }
 
-// A period is half-open: its last day is that of the moment before its end.
-export function period(start, end, zone) {
-  const days = new Intl.DateTimeFormat(language, { dateStyle: "long", timeZone: zone });
-  return days.formatRange(new Date(start), new Date(new Date(end) - 1));
+// A period is half-open: its last day is that of the moment before its end. A day of the contract that begins at some
+// other hour than midnight is named after the date on which it begins.
+export function period(start, end, { timeZone, cutOffHour }) {
+  const days = new Intl.DateTimeFormat(language, { dateStyle: "long", timeZone });
+  const shifted = (instant) => new Date(instant).getTime() - cutOffHour * 3_600_000;
+  return days.formatRange(shifted(start), shifted(end) - 1);
 }
