@@ -60,6 +60,7 @@ async fn answer(config: &Config, domain: &Domain, announce: impl FnOnce(SocketAd
     if config.mail.smtp_url.is_none() {
         tracing::info!(folder = %config.mail.outbox.display(), "no SALDO_SMTP_URL: mail is written to files");
     }
+    domain.warm_up().await;
     announce(address)?;
     let live = app.live.clone();
     let stop = async {

@@ -112,6 +112,15 @@ pub struct Fitted {
     pub created_at: Timestamp,
 }
 
+impl crate::Domain {
+    /// Fits the model that everybody starts with, so that the first batch of a process need not wait for it.
+    pub async fn warm_up(&self) {
+        if let Err(error) = scoring::prior().await {
+            tracing::error!(%error, "the first model cannot be fitted");
+        }
+    }
+}
+
 impl Scoped {
     /// Cases, the latest raised first.
     pub async fn anomaly_cases(&self, filter: CaseFilter, page: PageRequest) -> Result<Page<Case>> {

@@ -217,7 +217,7 @@ async fn model_in(scoped: &Scoped, tx: &TenantTx, id: ModelId) -> Result<(Arc<Mo
 }
 
 /// What everybody starts with: fitted once per process.
-async fn prior() -> Result<Arc<Model>> {
+pub(super) async fn prior() -> Result<Arc<Model>> {
     static PRIOR: OnceLock<Option<Arc<Model>>> = OnceLock::new();
     let fit = || PRIOR.get_or_init(|| Model::prior().ok().map(Arc::new)).clone();
     let prior = transactions::computed(fit).await?;
