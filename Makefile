@@ -14,7 +14,10 @@ step = @printf '\n==> %s\n' "$(1)"
 .DEFAULT_GOAL := help
 CLIENTS := e2e/clients/node_modules/.package-lock.json
 
-.PHONY: help demo test clients bench lint fmt schema deny clean tools
+PYTHON ?= python3
+COMPARE := $${CARGO_TARGET_DIR:-target}/compare
+
+.PHONY: help demo test clients browser bench compare lint fmt schema deny clean tools
 
 help: ## What can be made
 	@printf 'Saldo settles revenue shares: from a provider'"'"'s records to a closed settlement.\n\n'
@@ -22,13 +25,13 @@ help: ## What can be made
 	@printf '\nStart with: make demo\n'
 
 # A development build, because a release build takes minutes more; it records some 20,000 transactions a second.
-demo: tools ## Build Saldo and run it with a demo tenant whose provider sends records, at http://127.0.0.1:8080
+demo: tools ## Build Saldo and run it with a demo tenant whose providers send records, at http://127.0.0.1:8080
 	$(call step,Building Saldo (the first time takes some minutes))
 	$(CARGO) build --package api --bin saldo
 	$(call step,Starting the demo; Ctrl-C stops it and the next one goes on from there)
 	@exec "$${CARGO_TARGET_DIR:-target}/debug/saldo" demo
 
-test: lint clients ## Every check and test: formatting, lints, unit, API, schema, tidy and end-to-end
+test: lint clients browser ## Every check and test: formatting, lints, unit, API, schema, tidy and end-to-end
 	$(call step,Building every test and the binary that the end-to-end tests run)
 	$(CARGO) test --workspace --no-run
 	$(call step,Testing: rules and core; API and schema.graphql; tidiness; the real binary end to end)
@@ -48,6 +51,16 @@ $(CLIENTS): e2e/clients/package-lock.json
 	cd e2e/clients && npm ci --no-audit --no-fund
 	@touch $@
 
+# The page is looked at in a real browser. Without one, the test that does says so and passes.
+browser: ## Install Chromium, in which the page is tested, where it is missing and apt may be used
+	@test -x "$${CHROMIUM:-/usr/bin/chromium}" || { \
+	  if test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
+	    printf '\n==> Installing Chromium, in which the page is tested\n'; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium >/dev/null; \
+	  fi || true; \
+	  test -x "$${CHROMIUM:-/usr/bin/chromium}" || \
+	    printf 'Note: there is no Chromium (CHROMIUM names its place); the test of the page is skipped.\n'; }
+
 lint: tools ## Formatting and clippy, warnings denied
 	$(call step,Checking the formatting)
 	$(CARGO) fmt --all --check
@@ -62,6 +75,25 @@ bench: tools ## Measure recording beside raw inserts, and with live subscribers 
 	$(CARGO) build --release --package api --bin saldo
 	$(CARGO) bench --package domain --bench pipeline
 	$(CARGO) bench --package e2e --bench live
+
+# Five splits of eight real data sets; the Python packages live in an environment of their own under target/.
+compare: tools ## Measure the anomaly detector beside scikit-learn's and PyOD's (needs Python 3.11 and the data sets)
+	@ls "$${SALDO_TEST_DATA:-../shared/data}"/anomaly/*.csv.gz >/dev/null 2>&1 || { \
+	  printf 'There is nothing to compare on: no anomaly/*.csv.gz in %s.\n' "$${SALDO_TEST_DATA:-../shared/data}" >&2; \
+	  printf 'SALDO_TEST_DATA names the folder that holds anomaly/.\n' >&2; exit 1; }
+	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  printf 'Python 3.11 or newer with venv is missing: https://python.org, or on Debian: apt-get install python3-venv.\n' >&2; \
+	  printf 'PYTHON names another interpreter: make compare PYTHON=python3.12\n' >&2; exit 1; }
+	$(call step,Installing scikit-learn and PyOD under target/compare (once))
+	@cmp -s ml/compare/requirements.txt "$(COMPARE)/installed.txt" || { \
+	  $(PYTHON) -m venv --clear "$(COMPARE)/python" && \
+	  "$(COMPARE)/python/bin/python" -m pip install --quiet --disable-pip-version-check -r ml/compare/requirements.txt && \
+	  cp ml/compare/requirements.txt "$(COMPARE)/installed.txt"; }
+	$(call step,Building the example evaluate)
+	$(CARGO) build --release --package ml --example evaluate
+	$(call step,Comparing; it takes some minutes)
+	@"$(COMPARE)/python/bin/python" ml/compare/compare.py "$${CARGO_TARGET_DIR:-target}/release/examples/evaluate" \
+	  "$(COMPARE)/splits" "$${SALDO_TEST_DATA:-../shared/data}"/anomaly/*.csv.gz
 
 schema: tools ## Write schema.graphql anew from the code
 	$(CARGO) run --quiet --package api --bin saldo -- schema > schema.graphql.new

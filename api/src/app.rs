@@ -21,6 +21,8 @@ pub struct Settings {
     pub allowed_origins: Origins,
     /// The header in which a proxy in front tells the client's address.
     pub address_header: Option<String>,
+    /// The tenant that the form on the page has filled in.
+    pub form_tenant: Option<String>,
 }
 
 #[derive(Clone)]
@@ -31,6 +33,7 @@ pub struct App {
     pub documents: Arc<Documents>,
     pub origins: Arc<Origins>,
     pub address_header: Option<Arc<str>>,
+    pub form_tenant: Option<Arc<str>>,
     pub live: Live,
 }
 
@@ -45,6 +48,7 @@ impl App {
             documents: Arc::new(Documents::new(allowed)),
             origins: Arc::new(settings.allowed_origins.clone()),
             address_header: settings.address_header.as_deref().map(Arc::from),
+            form_tenant: settings.form_tenant.as_deref().map(Arc::from),
             live: Live::default(),
         })
     }

@@ -46,7 +46,7 @@ enum Command {
     ///
     /// Cut off, it goes on where it was when it is run again. Exit code 0 when every record is accounted for.
     Import(Import),
-    /// Serve a demo tenant whose simulated provider sends records
+    /// Serve a demo tenant whose simulated providers send records
     Demo,
 }
 

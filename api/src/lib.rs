@@ -3,6 +3,7 @@
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod connections;
 mod demo;
 pub mod graphql;
 pub mod http;

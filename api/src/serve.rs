@@ -9,18 +9,17 @@ use domain::clock::Clock;
 use domain::db::{Db, DbLock};
 use domain::secrets::MasterKey;
 use migrations::Status;
-use poem::Server;
 use tokio::signal;
 use tokio::sync::oneshot;
 
 use crate::app::App;
 use crate::cli::{Outcome, say};
 use crate::config::Config;
-use crate::http::{self, listener::Listener};
+use crate::connections::{self, Patience};
+use crate::http;
 
 /// How long requests may go on after the signal to stop.
 const GRACE: Duration = Duration::from_secs(20);
-const IDLE_CONNECTION: Duration = Duration::from_secs(75);
 
 /// Serves until SIGTERM or Ctrl-C.
 pub(crate) async fn serve(config: &Config) -> Outcome {
@@ -57,20 +56,24 @@ async fn answer(config: &Config, domain: &Domain, announce: impl FnOnce(SocketAd
     let (app, address) = (App::new(domain.clone(), &config.requests)?, config.listen);
     let listener = tokio::net::TcpListener::bind(address).await.map_err(|error| format!("{address}: {error}"))?;
     let address = listener.local_addr().map_err(|error| format!("{address}: {error}"))?;
-    let acceptor = Listener::new(listener).map_err(|error| format!("{address}: {error}"))?;
+    domain.set_public_url(config.mail.public_url.as_ref().unwrap_or(&format!("http://{address}")));
+    if config.mail.smtp_url.is_none() {
+        tracing::info!(folder = %config.mail.outbox.display(), "no SALDO_SMTP_URL: mail is written to files");
+    }
+    domain.warm_up().await;
     announce(address)?;
-    let server = Server::new_with_acceptor(acceptor).idle_timeout(IDLE_CONNECTION);
     let live = app.live.clone();
     let stop = async {
         stop_signal().await;
         // Connections that live on are told where to resume, and end like the others.
         live.close();
     };
-    let served = server.run_with_graceful_shutdown(http::routes(app), stop, Some(GRACE)).await;
+    let patience = Patience { idle: config.idle, ..Patience::default() };
+    connections::serve(listener, http::routes(app), patience, stop, GRACE).await;
     if tokio::time::timeout(GRACE, live.closed()).await.is_err() {
         tracing::warn!("some live connections did not end in time");
     }
-    served.map_err(|error| format!("the server: {error}"))
+    Ok(())
 }
 
 /// Takes the database for this process, or says who has it.
@@ -95,7 +98,7 @@ pub(crate) async fn open_locked(config: &Config, lock: DbLock) -> Outcome<Domain
     }
     let master_key = MasterKey::load_or_create(&config.master_key_file).map_err(|error| error.to_string())?;
     let db = Db::open(lock).await.map_err(|error| error.to_string())?;
-    let domain = Domain::new(db, Clock::System, master_key);
+    let domain = Domain::new(db, Clock::System, master_key).with_mail(config.mail.transport()?);
     domain.load_signing_keys().await.map_err(|error| format!("{}: {error}", config.master_key_file.display()))?;
     Ok(domain)
 }

@@ -2,7 +2,7 @@
 //!
 //! The pipeline reads a CSV file, maps, checks, deduplicates, prices under two contracts, keeps the raw bytes and
 //! writes; the raw baseline inserts the rows that came of it into one table with the same two keys, in batches of the
-//! same size, on the same kind of database. Compared by CPU time of the whole process per row, because wall time
+//! same size, on the same kind of database. The pipeline runs with the detector and, beside it, without. Compared by CPU time of the whole process per row, because wall time
 //! moves with the machine's load. Prints one line per round and the median.
 
 #![expect(clippy::print_stdout, reason = "a benchmark reports on standard output")]
@@ -54,27 +54,35 @@ fn main() {
     runtime.block_on(async {
         let file = records(RECORDS);
         println!("{RECORDS} CSV records, {} MB; CPU is of the whole process, per transaction row", file.len() >> 20);
-        let mut ratios = Vec::new();
+        let (mut ratios, mut scored) = (Vec::new(), Vec::new());
         for round in 1..=ROUNDS {
-            let (pipeline, raw) = round_of(&file).await;
+            let (unscored, _) = round_of(&file, false).await;
+            let (pipeline, raw) = round_of(&file, true).await;
             let ratio = raw.cpu_per_row() / pipeline.cpu_per_row();
             println!(
-                "round {round}: pipeline {:>7.0} rows/s {:>5.2} µs CPU/row | raw insert {:>7.0} rows/s {:>5.2} µs CPU/row | raw ÷ pipeline {ratio:.2}",
+                "round {round}: pipeline {:>7.0} rows/s {:>5.2} µs CPU/row | unscored {:>5.2} µs | raw insert {:>7.0} rows/s {:>5.2} µs CPU/row | raw ÷ pipeline {ratio:.2}",
                 pipeline.rows_per_second(),
                 pipeline.cpu_per_row(),
+                unscored.cpu_per_row(),
                 raw.rows_per_second(),
                 raw.cpu_per_row(),
             );
             ratios.push(ratio);
+            scored.push(pipeline.cpu_per_row() / unscored.cpu_per_row());
         }
         ratios.sort_by(f64::total_cmp);
         println!("median of raw ÷ pipeline by CPU per row: {:.2} (aim 0.25)", ratios[ROUNDS / 2]);
+        scored.sort_by(f64::total_cmp);
+        println!("median of pipeline with scoring ÷ without by CPU per row: {:.2}", scored[ROUNDS / 2]);
     });
 }
 
-async fn round_of(file: &[u8]) -> (Cost, Cost) {
+async fn round_of(file: &[u8], scored: bool) -> (Cost, Cost) {
     let app = TestApp::new().await;
     let tenant = app.tenant("bench").await;
+    if !scored {
+        tenant.admin.turn_detector_off().await;
+    }
     let game = tenant.crash_game(&app, "utf-8").await;
     contract(&tenant, game, "provider").await;
     let affiliate = tenant.another_partner(&game, "affiliate").await;

@@ -53,6 +53,8 @@ pub enum Permission {
     Configure,
     /// Close settlements, sign off days, resolve quarantined records.
     Settle,
+    /// Say what anomaly cases are, and set the detector.
+    Review,
     /// Members, invitations and API keys.
     Administer,
 }
@@ -63,6 +65,7 @@ impl Permission {
             Self::Read => "a member's sign-in",
             Self::Record(_) => "the role ADMIN or SETTLEMENT, or an API key of this source",
             Self::Configure | Self::Settle => "the role ADMIN or SETTLEMENT",
+            Self::Review => "the role ADMIN or RISK",
             Self::Administer => "the role ADMIN",
         }
     }
@@ -146,6 +149,7 @@ impl Caller {
             // A partner's user reads, whatever its role says: the books are the tenant's.
             (Actor::Member { partner: Some(_), .. }, _) => false,
             (Actor::Member { role, .. }, Permission::Administer) => *role == Role::Admin,
+            (Actor::Member { role, .. }, Permission::Review) => matches!(role, Role::Admin | Role::Risk),
             (Actor::Member { role, .. }, _) => matches!(role, Role::Admin | Role::Settlement),
         }
     }

@@ -8,11 +8,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
+use crate::anomalies::Detectors;
 use crate::caller::{Caller, Scoped};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Fault, Result};
 use crate::events::Bus;
+use crate::notifications::Post;
 use crate::secrets::MasterKey;
 use crate::tenants::Access;
 use crate::transactions::Lanes;
@@ -28,15 +30,18 @@ struct Inner {
     clock: Clock,
     master_key: MasterKey,
     lanes: Lanes,
+    detectors: Detectors,
     access: Access,
     bus: Bus,
+    post: Post,
     tracker: TaskTracker,
 }
 
 impl Domain {
     pub fn new(db: Db, clock: Clock, master_key: MasterKey) -> Self {
         let (lanes, access, bus) = (Lanes::default(), Access::default(), Bus::default());
-        Self(Arc::new(Inner { db, clock, master_key, lanes, access, bus, tracker: TaskTracker::new() }))
+        let (detectors, post, tracker) = (Detectors::default(), Post::default(), TaskTracker::new());
+        Self(Arc::new(Inner { db, clock, master_key, lanes, detectors, access, bus, post, tracker }))
     }
 
     pub fn for_caller(&self, caller: Caller) -> Scoped {
@@ -110,8 +115,16 @@ impl Domain {
         &self.0.lanes
     }
 
+    pub(crate) fn detectors(&self) -> &Detectors {
+        &self.0.detectors
+    }
+
     pub(crate) fn bus(&self) -> &Bus {
         &self.0.bus
+    }
+
+    pub(crate) fn post(&self) -> &Post {
+        &self.0.post
     }
 
     pub(crate) fn tracker(&self) -> &TaskTracker {

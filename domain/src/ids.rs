@@ -63,6 +63,7 @@ ids! {
     /// One sign-in: all refresh tokens that were rotated out of it.
     FamilyId = "fam";
     ApiKeyId = "key";
+    MailId = "mai";
     PartnerId = "par";
     ProductId = "pro";
     SourceId = "src";
@@ -75,6 +76,12 @@ ids! {
     SettlementId = "set";
     AccountId = "acc";
     EntryId = "ent";
+    /// What risk staff review.
+    CaseId = "cas";
+    VerdictId = "ver";
+    /// A detector that was fitted once.
+    ModelId = "mod";
+    JobId = "job";
 }
 
 #[cfg(test)]

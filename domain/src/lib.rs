@@ -1,5 +1,6 @@
 //! The settlement core. It knows no HTTP and no GraphQL; ARCHITECTURE.md is its map.
 
+pub mod anomalies;
 pub mod caller;
 pub mod catalogue;
 pub mod clock;
@@ -11,8 +12,10 @@ mod expression;
 pub mod idempotency;
 pub mod ids;
 pub mod imports;
+pub mod jobs;
 pub mod ledger;
 pub mod money;
+pub mod notifications;
 pub mod page;
 pub mod partners;
 pub mod secrets;

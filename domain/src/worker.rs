@@ -1,52 +1,112 @@
-//! Background work: the ledger follows what open settlements earn, and what is old is forgotten.
+//! Background work: the ledger follows what open settlements earn, mail goes out, what is old is forgotten, and jobs are
+//! done.
 
 use std::time::Duration;
 
-use crate::caller::{Actor, Caller};
+use tokio_util::sync::CancellationToken;
+
+use crate::caller::{Actor, Caller, Scoped};
 use crate::domain::Domain;
+use crate::error::Result;
 use crate::ids::TenantId;
+use crate::jobs::job::JobKind;
 
 /// How often the ledger may be trued up. Entries grow with time, not with transactions.
 const TRUE_UP_EVERY: Duration = Duration::from_secs(1);
 /// How often what is kept for a time only is looked through.
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
 
+/// How often every tenant is looked at for work that nobody has hinted at.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+
 impl Domain {
     /// Works until `stop`, and then ends what it has begun: a read that is dropped half way keeps its connection past
-    /// the closing of the database. It begins with every tenant, because the process before may have died between
-    /// recording and truing up.
+    /// the closing of the database.
     pub async fn work(&self, stop: impl Future<Output = ()>) {
-        match self.tenants().await {
-            Ok(tenants) => self.true_up_tenants(tenants.into_iter().map(|tenant| tenant.id)).await,
-            Err(error) => tracing::error!(%error, "the tenants could not be read"),
-        }
-        let mut tick = tokio::time::interval(TRUE_UP_EVERY);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut prune = tokio::time::interval(PRUNE_EVERY);
-        prune.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        tokio::pin!(stop);
+        let stopping = CancellationToken::new();
+        let told = async {
+            stop.await;
+            stopping.cancel();
+        };
+        // Beside all this: a mail server may take its time.
+        self.background(|stopping| self.clone().keep_delivering(stopping));
+        tokio::join!(told, self.keep_books(&stopping), self.do_chores(&stopping));
+    }
+
+    /// Begins with every tenant, because the process before may have died between recording and truing up.
+    async fn keep_books(&self, stopping: &CancellationToken) {
+        self.true_up_tenants(self.every_tenant().await).await;
+        let mut tick = interval(TRUE_UP_EVERY);
+        let mut prune = interval(PRUNE_EVERY);
         loop {
             tokio::select! {
-                () = &mut stop => return,
+                () = stopping.cancelled() => return,
                 _ = tick.tick() => self.true_up_tenants(self.lanes().take_touched()).await,
                 _ = prune.tick() => self.prune().await,
             }
         }
     }
 
+    /// What takes longer: jobs, and what the detector needs done. At the end, what it remembers is saved.
+    async fn do_chores(&self, stopping: &CancellationToken) {
+        let (mut tick, mut look) = (interval(TRUE_UP_EVERY), interval(LOOK_EVERY));
+        loop {
+            let tenants = tokio::select! {
+                () = stopping.cancelled() => break,
+                _ = tick.tick() => self.detectors().take_hinted(),
+                _ = look.tick() => self.every_tenant().await.into_iter().collect(),
+            };
+            for tenant in tenants {
+                if stopping.is_cancelled() {
+                    break;
+                }
+                self.chores_of(tenant).await;
+            }
+            self.save_memories(false).await;
+        }
+        self.save_memories(true).await;
+    }
+
+    /// Everything that waits for this tenant.
+    pub async fn chores_of(&self, tenant: TenantId) {
+        let scoped = self.for_caller(Caller::verified(tenant, Actor::Operator));
+        if let Err(error) = scoped.chores().await {
+            tracing::error!(%tenant, %error, "background work could not be done");
+        }
+    }
+
+    async fn save_memories(&self, all: bool) {
+        for tenant in self.detectors().unsaved(self.clock().now(), all) {
+            let scoped = self.for_caller(Caller::verified(tenant, Actor::Operator));
+            if let Err(error) = scoped.save_memory().await {
+                // It is read again from the transactions.
+                tracing::error!(%tenant, %error, "what the detector remembers could not be saved");
+            }
+        }
+    }
+
+    async fn every_tenant(&self) -> Vec<TenantId> {
+        match self.tenants().await {
+            Ok(tenants) => tenants.into_iter().map(|tenant| tenant.id).collect(),
+            Err(error) => {
+                tracing::error!(%error, "the tenants could not be read");
+                Vec::new()
+            }
+        }
+    }
+
     /// Forgets what is kept for a time only, when that time is over.
     pub async fn prune(&self) {
-        let tenants = match self.tenants().await {
-            Ok(tenants) => tenants,
-            Err(error) => return tracing::error!(%error, "the tenants could not be read"),
-        };
-        for tenant in tenants {
-            let scoped = self.for_caller(Caller::verified(tenant.id, Actor::Operator));
+        for tenant in self.every_tenant().await {
+            let scoped = self.for_caller(Caller::verified(tenant, Actor::Operator));
             if let Err(error) = scoped.prune_events().await {
-                tracing::error!(tenant = %tenant.id, %error, "old events could not be pruned");
+                tracing::error!(%tenant, %error, "old events could not be pruned");
             }
             if let Err(error) = scoped.forget_keys().await {
-                tracing::error!(tenant = %tenant.id, %error, "old idempotency keys could not be forgotten");
+                tracing::error!(%tenant, %error, "old idempotency keys could not be forgotten");
+            }
+            if let Err(error) = scoped.forget_mails().await {
+                tracing::error!(%tenant, %error, "old mails could not be forgotten");
             }
         }
     }
@@ -60,4 +120,25 @@ impl Domain {
             }
         }
     }
+}
+
+impl Scoped {
+    async fn chores(&self) -> Result<()> {
+        self.want_training().await?;
+        while let Some(job) = self.next_job().await? {
+            let outcome = match job.kind {
+                JobKind::TrainDetector => self.fit_detector().await,
+            };
+            self.end_job(job, outcome).await?;
+        }
+        while self.score_late().await? {}
+        self.tell_of_cases().await?;
+        Ok(())
+    }
+}
+
+fn interval(every: Duration) -> tokio::time::Interval {
+    let mut interval = tokio::time::interval(every);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    interval
 }

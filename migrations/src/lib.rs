@@ -13,6 +13,8 @@ use sea_orm_migration::sea_orm::{ConnectOptions, Database};
 mod m0001_initial;
 mod m0002_events;
 mod m0003_idempotency;
+mod m0004_anomalies;
+mod m0005_mails;
 
 pub struct Migrator;
 
@@ -23,6 +25,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_initial::Migration),
             Box::new(m0002_events::Migration),
             Box::new(m0003_idempotency::Migration),
+            Box::new(m0004_anomalies::Migration),
+            Box::new(m0005_mails::Migration),
         ]
     }
 }

@@ -1,9 +1,19 @@
-//! `saldo demo`: a tenant with a simulated provider, to look at and to play with. It uses the same services as any
+//! `saldo demo`: a tenant with simulated providers, to look at and to play with. It uses the same services as any
 //! tenant and keeps nothing of its own but a file of passwords beside the database.
+//!
+//! `agreements.rs` says what is agreed with each provider; `slots.rs`, `crash.rs` and `sales.rs` are what each has to
+//! tell of a stretch of time, and `faults.rs` what goes wrong with it, on a script.
 
+mod agreements;
+mod chance;
+mod crash;
+mod faults;
 mod feed;
-mod provider;
+mod passwords;
+mod sales;
 mod setup;
+mod slots;
+mod window;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,13 +22,9 @@ use crate::cli::{Outcome, say};
 use crate::config::Config;
 use crate::serve;
 
-use provider::Provider;
 use setup::{ADMINISTRATOR, Demo, TENANT};
 
-/// One demo is like another.
-const SEED: u64 = 0x5A1D0;
-
-/// Brings the database up to date, makes the demo tenant where it is missing, and serves while its provider sends
+/// Brings the database up to date, makes the demo tenant where it is missing, and serves while its providers send
 /// records, until told to stop. Started again it goes on from where it was.
 pub(crate) async fn run(config: &Config) -> Outcome {
     let lock = serve::lock(config, "demo")?;
@@ -32,9 +38,10 @@ pub(crate) async fn run(config: &Config) -> Outcome {
             return Err(error);
         }
     };
-    let provider = Provider { seed: SEED, opened: demo.since };
     let announce = |address| say(welcome(&demo, address).trim_end());
-    serve::run(config, domain, announce, feed::deliver(&demo, &provider)).await
+    let mut config = config.clone();
+    config.requests.form_tenant = Some(TENANT.to_owned());
+    serve::run(&config, domain, announce, feed::deliver(&demo)).await
 }
 
 async fn prepare(domain: &domain::Domain, passwords: PathBuf) -> Outcome<Demo> {
@@ -61,8 +68,10 @@ const QUERIES: [(&str, &str); 3] = [
 fn welcome(demo: &Demo, address: SocketAddr) -> String {
     let url = format!("http://{address}");
     let width = demo.sign_ins.iter().map(|(user, _)| user.email.len()).max().unwrap_or_default();
-    let mut text =
-        format!("Saldo is at {url} (GraphiQL at {url}/graphql). Ctrl-C stops it.\n\nTenant `{TENANT}`, sign-ins:\n");
+    let mut text = format!(
+        "Saldo is at {url} (open it, sign in and watch; GraphiQL is at {url}/graphql). Ctrl-C stops it.\n\n\
+         Tenant `{TENANT}`, sign-ins:\n"
+    );
     for (user, password) in &demo.sign_ins {
         text.push_str(&format!("  {:width$}  {password}  {}\n", user.email, user.sees));
     }

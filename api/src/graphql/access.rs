@@ -8,6 +8,7 @@ use domain::tenants;
 use super::errors::{Failure, UserError, outcome};
 use super::idempotency::once;
 use super::ids::id;
+use super::language::Language;
 use super::loaders;
 use super::page::{self, Cursor, cost, short};
 use super::partners::Partner;
@@ -65,6 +66,8 @@ pub struct Member {
     pub role: Role,
     /// Whether it can sign in.
     pub state: MemberState,
+    /// In which mails to it are written.
+    pub language: Language,
     /// When it was made.
     pub created_at: DateTime,
     #[graphql(skip)]
@@ -79,6 +82,7 @@ impl From<tenants::Member> for Member {
             name: member.name,
             role: member.role.into(),
             state: member.state.into(),
+            language: member.language.into(),
             created_at: member.created_at.into(),
             partner: member.partner,
         }
@@ -175,6 +179,12 @@ pub struct InviteMemberInput {
     pub role: Role,
     /// Makes it this partner's user, who reads that partner's things only.
     pub partner_id: Option<ID>,
+    /// In which mails to it are written.
+    #[graphql(default_with = "Language::En")]
+    pub language: Language,
+    /// Whether the token goes to the address by mail, too. The answer has it in any case.
+    #[graphql(default)]
+    pub send_mail: bool,
     /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
     pub idempotency_key: Option<String>,
 }
@@ -295,9 +305,15 @@ impl AccessMutation {
         #[graphql(desc = "What it takes.")] input: InviteMemberInput,
     ) -> Result<InviteMemberPayload, Failure> {
         let partner = input.partner_id.map(|partner| id(&partner, PartnerId::parse));
-        let (key, role) = (input.idempotency_key, input.role.into());
-        let invited =
-            once(ctx, key, async |scoped| scoped.invite_member(&input.email, &input.name, role, partner).await);
+        let invite = tenants::Invite {
+            email: &input.email,
+            name: &input.name,
+            role: input.role.into(),
+            partner,
+            language: input.language.into(),
+            send_mail: input.send_mail,
+        };
+        let invited = once(ctx, input.idempotency_key, async |scoped| scoped.invite(invite).await);
         InviteMemberPayload::of(invited.await?)
     }
 

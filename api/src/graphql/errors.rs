@@ -25,6 +25,11 @@ pub const REQUEST_CODES: [&str; 11] = [
     "TOO_SLOW",
 ];
 
+/// Bytes of a message. What it repeats of a request may be as long as the request, and stand in it twenty times.
+const LONGEST_MESSAGE: usize = 500;
+/// Errors of a request that was not run. Whoever has so many to correct is told of the rest afterwards.
+const MOST_ERRORS: usize = 50;
+
 tokio::task_local! {
     /// The request that this task serves.
     static REQUEST: String;
@@ -110,6 +115,7 @@ pub fn or_null<T>(result: domain::Result<T>) -> Result<Option<T>, Failure> {
 /// decided what of it a client may read.
 pub(super) fn give_codes(response: &mut Response) {
     for error in &mut response.errors {
+        cut(&mut error.message);
         let coded = error.extensions.as_ref().is_some_and(|values| values.get("code").is_some());
         if coded {
             continue;
@@ -123,6 +129,19 @@ pub(super) fn give_codes(response: &mut Response) {
         } else {
             error.extensions.get_or_insert_default().set("code", "BAD_USER_INPUT");
         }
+    }
+}
+
+/// Leaves of the errors of a request that was not run as many as somebody reads. Where it was run, each belongs to a
+/// null in the data.
+pub(super) fn leave_some(response: &mut Response) {
+    response.errors.truncate(MOST_ERRORS);
+}
+
+fn cut(message: &mut String) {
+    if message.len() > LONGEST_MESSAGE {
+        message.truncate(message.floor_char_boundary(LONGEST_MESSAGE));
+        message.push('…');
     }
 }
 
@@ -191,6 +210,17 @@ mod tests {
             assert!(first(&known).contains("there is no such member") && first(&known).contains("NOT_FOUND"));
         })
         .await;
+    }
+
+    #[test]
+    fn a_message_does_not_repeat_a_long_request() {
+        let mut long = response(async_graphql::Error::new(format!("x{}", "\u{ac00}".repeat(LONGEST_MESSAGE))));
+        give_codes(&mut long);
+        let message = &long.errors[0].message;
+        assert!(message.ends_with("\u{ac00}…") && (LONGEST_MESSAGE..LONGEST_MESSAGE + 3).contains(&message.len()));
+        let mut short = response(async_graphql::Error::new("x".repeat(LONGEST_MESSAGE)));
+        give_codes(&mut short);
+        assert_eq!(short.errors[0].message.len(), LONGEST_MESSAGE);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use domain::Actor;
 use serde_json::{Map, Value as Json};
 
 use super::cost::{Charge, over_budget};
-use super::errors::{Failure, coded_error, give_codes, in_request, request_id};
+use super::errors::{Failure, coded_error, give_codes, in_request, leave_some, request_id};
 use super::limits::{self, Beyond};
 use super::order::in_order;
 use super::persisted::Missing;
@@ -214,6 +214,9 @@ impl Finish {
             None if was_run => Outcome::Executed,
             None => Outcome::Invalid,
         };
+        if outcome == Outcome::Invalid {
+            leave_some(&mut response);
+        }
         response.data = in_order(response.data, &self.document, self.operation.as_deref());
         self.charge.tell(&mut response);
         Answer { outcome, response }

@@ -28,6 +28,8 @@ pub enum AccountCode {
     Receivable,
     /// Owed to a partner, but below the minimum payout: waits for the next settlement.
     Carried,
+    /// Owed to a partner, and set aside until a person releases it.
+    Held,
 }
 
 /// Why something was posted.
@@ -38,6 +40,10 @@ pub enum EntryReason {
     TrueUp,
     /// Makes what is accrued payable, receivable or carried, as the settlement closes.
     Close,
+    /// Sets aside what is payable.
+    Hold,
+    /// Makes what was set aside payable again.
+    Release,
 }
 
 /// An account of the tenant or of a partner, in one currency.

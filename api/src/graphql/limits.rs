@@ -15,6 +15,8 @@ pub const MAX_NESTING: usize = 64;
 pub const MAX_TOKENS: usize = 2_000;
 /// Bytes of a document. What is long goes into variables, which nobody has to parse as a document.
 pub const MAX_DOCUMENT_BYTES: usize = 100 * 1024;
+/// Bytes of one name. An answer repeats an alias for every row that it is asked of.
+pub const MAX_NAME_BYTES: usize = 128;
 /// Requests of a batch.
 pub const MAX_BATCH: usize = 5;
 /// Fields within fields, with fragments written out. GraphiQL's introspection takes 15.
@@ -69,7 +71,7 @@ pub fn check_text(document: &str) -> Result<(), Beyond> {
             b'"' if after.starts_with(b"\"\"") => skip_block_string(&after[2..]),
             b'"' => skip_string(after),
             b'0'..=b'9' | b'-' => skip_until(after, |byte| !is_name(byte) && !matches!(byte, b'.' | b'+' | b'-')),
-            byte if is_name(*byte) => skip_until(after, |byte| !is_name(byte)),
+            byte if is_name(*byte) => skip_name(rest)?,
             b'.' if after.starts_with(b"..") => &after[2..],
             _ => after,
         };
@@ -90,6 +92,14 @@ fn is_name(byte: u8) -> bool {
 fn skip_until(rest: &[u8], end: impl Fn(u8) -> bool) -> &[u8] {
     let length = rest.iter().position(|byte| end(*byte)).unwrap_or(rest.len());
     &rest[length..]
+}
+
+fn skip_name(rest: &[u8]) -> Result<&[u8], Beyond> {
+    let after = skip_until(rest, |byte| !is_name(byte));
+    if rest.len() - after.len() > MAX_NAME_BYTES {
+        return Err(Beyond::new(format!("a name has at most {MAX_NAME_BYTES} bytes")));
+    }
+    Ok(after)
 }
 
 /// A string ends at its quote, or broken at the end of its line; then the rest counts as it stands.

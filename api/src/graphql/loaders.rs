@@ -23,7 +23,7 @@ use domain::{
 use super::errors::Failure;
 use super::waves::Waves;
 
-pub struct Rows(Scoped);
+pub struct Rows(pub(super) Scoped);
 
 pub type Loaders = DataLoader<Rows>;
 
@@ -66,7 +66,10 @@ where
     loaders.load_many(keys).await.map_err(Failure::Shared)
 }
 
-fn by<K: Hash + Eq, V>(rows: domain::Result<Vec<V>>, key: impl Fn(&V) -> K) -> Result<HashMap<K, V>, Arc<Error>> {
+pub(super) fn by<K: Hash + Eq, V>(
+    rows: domain::Result<Vec<V>>,
+    key: impl Fn(&V) -> K,
+) -> Result<HashMap<K, V>, Arc<Error>> {
     Ok(rows.map_err(Arc::new)?.into_iter().map(|row| (key(&row), row)).collect())
 }
 
@@ -336,8 +339,22 @@ impl Loader<EntriesOf> for Rows {
     }
 }
 
+/// A product by its code.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct ProductCode(pub String);
+
+impl Loader<ProductCode> for Rows {
+    type Value = catalogue::Product;
+    type Error = Arc<Error>;
+
+    async fn load(&self, keys: &[ProductCode]) -> Result<HashMap<ProductCode, Self::Value>, Self::Error> {
+        let codes: Vec<String> = keys.iter().map(|key| key.0.clone()).collect();
+        by(self.0.products_by_codes(&codes).await, |product| ProductCode(product.code.clone()))
+    }
+}
+
 /// What is asked for with the same arguments, which is all that one field of a query asks for.
-fn grouped<A: Eq + Hash, K>(keys: impl Iterator<Item = (A, K)>) -> HashMap<A, Vec<K>> {
+pub(super) fn grouped<A: Eq + Hash, K>(keys: impl Iterator<Item = (A, K)>) -> HashMap<A, Vec<K>> {
     let mut groups: HashMap<A, Vec<K>> = HashMap::new();
     for (arguments, key) in keys {
         groups.entry(arguments).or_default().push(key);

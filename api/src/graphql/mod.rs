@@ -19,16 +19,20 @@
 
 pub mod access;
 pub mod agreed;
+pub mod anomalies;
 pub mod api_keys;
+pub mod case_loaders;
 pub mod catalogue;
 pub mod clauses;
 pub mod contracts;
 mod cost;
+pub mod detector;
 pub mod errors;
 pub mod execute;
 pub mod idempotency;
 pub mod ids;
 pub mod imports;
+pub mod language;
 pub mod ledger;
 pub mod limits;
 pub mod loaders;
@@ -76,6 +80,8 @@ pub struct Query(
     quarantine::QuarantineQuery,
     settlements::SettlementsQuery,
     ledger::LedgerQuery,
+    anomalies::AnomaliesQuery,
+    detector::DetectorQuery,
 );
 
 /// What can be done. What you should have done otherwise is told in `userErrors`.
@@ -83,6 +89,7 @@ pub struct Query(
 pub struct Mutation(
     sessions::SessionsMutation,
     access::AccessMutation,
+    language::LanguageMutation,
     api_keys::ApiKeysMutation,
     partners::PartnersMutation,
     catalogue::CatalogueMutation,
@@ -93,6 +100,8 @@ pub struct Mutation(
     imports::ImportsMutation,
     quarantine::QuarantineMutation,
     settlements::SettlementsMutation,
+    anomalies::AnomaliesMutation,
+    detector::DetectorMutation,
 );
 
 pub type Schema = async_graphql::Schema<Query, Mutation, subscriptions::SubscriptionRoot>;

@@ -2,12 +2,13 @@
 
 use async_graphql::{Context, ID, Interface, Object};
 use domain::ids::{
-    AccountId, ApiKeyId, ConflictId, ContractId, EntryId, ImportRunId, MemberId, PartnerId, ProductId, QuarantineId,
-    SettlementId, SourceId, TransactionId,
+    AccountId, ApiKeyId, CaseId, ConflictId, ContractId, EntryId, ImportRunId, MemberId, PartnerId, ProductId,
+    QuarantineId, SettlementId, SourceId, TransactionId,
 };
 use domain::{Error, Scoped};
 
 use super::access::Member;
+use super::anomalies::AnomalyCase;
 use super::api_keys::ApiKey;
 use super::catalogue::Product;
 use super::contracts::Contract;
@@ -39,6 +40,7 @@ pub enum Node {
     Settlement(Settlement),
     LedgerAccount(LedgerAccount),
     LedgerEntry(LedgerEntry),
+    AnomalyCase(AnomalyCase),
 }
 
 #[derive(Default)]
@@ -100,6 +102,9 @@ async fn find(scoped: &Scoped, text: &str) -> domain::Result<Node> {
     }
     if let Some(id) = EntryId::parse(text) {
         return first(scoped.entry(id).await?, Node::LedgerEntry);
+    }
+    if let Some(id) = CaseId::parse(text) {
+        return first(scoped.anomaly_cases_by_ids(&[id]).await?, Node::AnomalyCase);
     }
     Err(Error::NotFound("node"))
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json};
 
 use super::limits::MAX_BATCH;
 
-mod unique;
+pub mod checked;
 
 /// One request for one operation, not looked into yet.
 #[derive(Clone, Debug, Default)]
@@ -46,11 +46,7 @@ pub fn from_body(body: &[u8]) -> Result<Body, Malformed> {
     if body.is_empty() {
         return Err(Malformed("the body is missing"));
     }
-    let json = serde_json::from_slice(body).map_err(|_| Malformed("the body is not JSON in UTF-8"))?;
-    if !unique::names(body) {
-        return Err(Malformed("the body has an object with the same name twice"));
-    }
-    match json {
+    match checked::read(body)? {
         Json::Array(requests) if requests.is_empty() => Err(Malformed("the batch is empty")),
         Json::Array(requests) if requests.len() > MAX_BATCH => Err(Malformed("a batch has at most 5 requests")),
         Json::Array(requests) => requests.into_iter().map(from_json).collect::<Result<_, _>>().map(Body::Batch),
@@ -91,7 +87,7 @@ pub fn from_json(request: Json) -> Result<Incoming, Malformed> {
 /// Reads the parameters of a URL. An empty one is the same as none.
 pub fn from_parameters(parameters: Parameters) -> Result<Incoming, Malformed> {
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
-    let read = |text: String| serde_json::from_str(&text).ok().filter(|_| unique::names(text.as_bytes()));
+    let read = |text: String| checked::read(text.as_bytes()).ok();
     let map = |text: Option<String>, wrong| match given(text).map(read) {
         None | Some(Some(Json::Null)) => Ok(Map::new()),
         Some(Some(Json::Object(map))) => Ok(map),

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use async_graphql::connection::Connection;
 use async_graphql::{ComplexObject, Context, Enum, ID, InputObject, Object, SimpleObject};
-use domain::ids::{ContractId, PartnerId, SettlementId};
+use domain::ids::{CaseId, ContractId, PartnerId, SettlementId};
 use domain::money::{Asset, Minor};
 use domain::settlements::settlement::{self, LineCode as CoreCode};
 use domain::settlements::{self, Statement, blockers};
 
+use super::anomalies::AnomalyCase;
+use super::case_loaders::HoldsOf;
 use super::contracts::Contract;
 use super::errors::{Failure, UserError, outcome};
 use super::idempotency::once;
@@ -141,6 +143,20 @@ impl Settlement {
         Ok(blockers.iter().map(Blocker::from).collect())
     }
 
+    /// What is set aside of it until a person releases it: the amount of held lines, at most the total.
+    async fn held(&self, ctx: &Context<'_>) -> Result<Money, Failure> {
+        let holds = loaders::one(ctx, HoldsOf(self.row.id)).await?.unwrap_or_default();
+        let statement = self.statement(ctx).await?;
+        Ok(of_minor(&statement.asset, settlements::held_of(&statement, &holds)?))
+    }
+
+    /// What sets lines of it aside, the first placed first.
+    #[graphql(complexity = "short(child_complexity)")]
+    async fn holds(&self, ctx: &Context<'_>) -> Result<Vec<SettlementHold>, Failure> {
+        let holds = loaders::one(ctx, HoldsOf(self.row.id)).await?.unwrap_or_default();
+        Ok(holds.into_iter().map(SettlementHold::from).collect())
+    }
+
     /// What was posted for it, the latest first.
     #[graphql(complexity = "cost(first, child_complexity)")]
     async fn entries(
@@ -152,6 +168,33 @@ impl Settlement {
         let key = EntriesOf(self.row.id, page::request(first, after.as_deref())?);
         let page = loaders::one(ctx, key).await?.unwrap_or_default();
         Ok(page::connection(page, |(entry, _)| entry.id.0))
+    }
+}
+
+/// What sets a line of a settlement aside.
+#[derive(SimpleObject)]
+#[graphql(complex)]
+pub struct SettlementHold {
+    /// The code of the rate table's row whose lines are held.
+    pub rate_class: String,
+    /// When it was placed.
+    pub placed_at: DateTime,
+    #[graphql(skip)]
+    case: CaseId,
+}
+
+impl From<settlements::Hold> for SettlementHold {
+    fn from(hold: settlements::Hold) -> Self {
+        Self { rate_class: hold.rate_class, placed_at: hold.placed_at.into(), case: hold.case_id }
+    }
+}
+
+#[ComplexObject]
+impl SettlementHold {
+    /// The confirmed case that it follows from; null for whoever may not see that case.
+    #[graphql(name = "case")]
+    async fn anomaly_case(&self, ctx: &Context<'_>) -> Result<Option<AnomalyCase>, Failure> {
+        Ok(loaders::one(ctx, self.case).await?.map(AnomalyCase::from))
     }
 }
 
@@ -234,6 +277,8 @@ pub enum BlockerCode {
     MissingDays,
     /// The contract covers transactions that it cannot count.
     UnpricedTransactions,
+    /// The detector has not looked at transactions yet.
+    UnscoredTransactions,
 }
 
 impl From<&blockers::Blocker> for BlockerCode {
@@ -245,6 +290,7 @@ impl From<&blockers::Blocker> for BlockerCode {
             blockers::Blocker::QuarantinedRecords { .. } => Self::QuarantinedRecords,
             blockers::Blocker::MissingDays { .. } => Self::MissingDays,
             blockers::Blocker::UnpricedTransactions { .. } => Self::UnpricedTransactions,
+            blockers::Blocker::UnscoredTransactions { .. } => Self::UnscoredTransactions,
         }
     }
 }

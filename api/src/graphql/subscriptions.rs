@@ -2,10 +2,11 @@
 
 use async_graphql::{ComplexObject, Context, ID, SimpleObject, Subscription};
 use domain::events::{Cursor, Event};
-use domain::ids::{PartnerId, SettlementId, TenantId};
+use domain::ids::{CaseId, PartnerId, SettlementId, TenantId};
 use futures_util::stream::poll_fn;
 use futures_util::{Stream, StreamExt};
 
+use super::anomalies::AnomalyCase;
 use super::errors::Failure;
 use super::ids::id;
 use super::scalars::DateTime;
@@ -43,6 +44,27 @@ impl SettlementEvent {
     }
 }
 
+/// A case more for risk staff.
+#[derive(SimpleObject)]
+#[graphql(complex)]
+pub struct AnomalyEvent {
+    /// Its place: subscribe again `after` it to go on from here.
+    pub cursor: String,
+    /// When it was raised.
+    pub raised_at: DateTime,
+    #[graphql(skip)]
+    case: CaseId,
+}
+
+#[ComplexObject]
+impl AnomalyEvent {
+    /// As it is now, which may be later than when it was raised.
+    #[graphql(name = "case")]
+    async fn anomaly_case(&self, ctx: &Context<'_>) -> Result<AnomalyCase, Failure> {
+        Ok(loaders::required(ctx, self.case, "anomaly case").await?.into())
+    }
+}
+
 #[derive(Default)]
 pub struct SubscriptionRoot;
 
@@ -67,5 +89,21 @@ impl SubscriptionRoot {
         let interest = scoped.settlement_interest(settlement, partner).await?;
         let (mut events, tenant) = (Feed::open(ctx, interest)?, scoped.tenant());
         Ok(poll_fn(move |cx| events.poll_recv(cx)).map(move |event| SettlementEvent::of(&event, tenant)))
+    }
+
+    /// A case was raised; not for a partner's users. Begins now, or `after` a cursor, without a gap.
+    async fn anomaly_raised(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The cursor of the last event that was seen, or `Viewer.eventCursor`.")] after: Option<String>,
+    ) -> Result<impl Stream<Item = AnomalyEvent> + use<>, Failure> {
+        drop(after);
+        let scoped = scoped(ctx)?;
+        let (mut events, tenant) = (Feed::open(ctx, scoped.anomaly_interest()?)?, scoped.tenant());
+        Ok(poll_fn(move |cx| events.poll_recv(cx)).map(move |event| AnomalyEvent {
+            cursor: Cursor(event.sequence).text(tenant),
+            raised_at: event.at.into(),
+            case: CaseId(event.news.subject),
+        }))
     }
 }

@@ -8,13 +8,14 @@ use domain::ids::{ContractId, SourceId};
 use domain::transactions::transaction::{self, Kind};
 use domain::{contracts, transactions};
 
+use super::anomalies::score_of;
 use super::contracts::Contract;
 use super::errors::Failure;
 use super::ids::id;
 use super::loaders::{self, RawOf, UnpricedOf};
 use super::money::{self, corrupt, word};
 use super::page::{self, Cursor, cost, short};
-use super::scalars::{DateTime, Money};
+use super::scalars::{DateTime, Decimal, Money};
 use super::scoped;
 use super::sources::{self, Source};
 
@@ -92,6 +93,9 @@ pub struct Transaction {
     pub note: Option<String>,
     /// Of a test player: recorded and never settled.
     pub test: bool,
+    /// How odd the detector finds it: −ln of how often one like it comes by chance, so that 6.9 is one in a thousand;
+    /// null while it has not looked.
+    pub score: Option<Decimal>,
     /// What is left for the fields below, once those above have taken theirs.
     #[graphql(skip)]
     row: Box<transactions::Transaction>,
@@ -115,6 +119,7 @@ impl From<transactions::Transaction> for Transaction {
             reverses: row.reverses.take(),
             note: row.note.take(),
             test: row.test,
+            score: row.score.map(score_of),
             row: Box::new(row),
         }
     }

@@ -16,7 +16,6 @@ use crate::live::{self, protocol, socket};
 
 /// What a client that reads slowly may leave in our hands, beside what the system buffers.
 const WRITE_BUFFER_BYTES: usize = 128 * 1024;
-
 /// Messages go out together up to this size. The buffer grows with what is in it.
 const GATHERED_BYTES: usize = 16 * 1024;
 /// Each connection keeps this much for what its client says next, and clears all of it whenever it looks whether

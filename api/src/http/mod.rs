@@ -2,7 +2,6 @@
 
 pub mod cors;
 mod graphql;
-pub mod listener;
 mod live;
 mod negotiate;
 mod pages;
@@ -28,9 +27,9 @@ const MAX_REQUEST_ID: usize = 128;
 
 /// Everything this server answers to.
 pub fn routes(app: App) -> impl Endpoint<Output = Response> {
-    Route::new()
-        .at("/", get(pages::welcome))
-        .at("/graphql", graphql::graphql)
+    let page = Route::new().at("/", get(pages::page));
+    let page = pages::PARTS.into_iter().fold(page, |page, (path, part)| page.at(path, get(part)));
+    page.at("/graphql", graphql::graphql)
         .at("/graphql/stream", live::events)
         .at("/v1/sources/:source/files", post(uploads::begin))
         .at("/v1/sources/:source/files/:run", uploads::run_route())

@@ -3,6 +3,11 @@
 
 use serde_json::{Map, Value};
 
+use crate::graphql::request::checked;
+
+/// An operation's id, which stands in every message about it.
+const MAX_ID_BYTES: usize = 128;
+
 /// The only sub-protocol that is spoken.
 pub const NAME: &str = "graphql-transport-ws";
 
@@ -64,16 +69,16 @@ pub enum Said {
 
 /// Reads a message; what is wrong with it otherwise.
 pub fn read(text: &str) -> Result<Said, String> {
-    let message: Value = serde_json::from_str(text).map_err(|_| "the message is not JSON".to_owned())?;
+    let message = checked::read(text.as_bytes()).map_err(|malformed| malformed.0.replace("body", "message"))?;
     let Value::Object(mut message) = message else { return Err("the message is no object".to_owned()) };
     let Some(Value::String(kind)) = message.remove("type") else { return Err("the message has no type".to_owned()) };
     let payload = message.remove("payload").unwrap_or_default();
     let object_or_nothing = matches!(payload, Value::Null | Value::Object(_));
     let id = match message.remove("id") {
-        Some(Value::String(id)) if !id.is_empty() => Some(id),
+        Some(Value::String(id)) if (1..=MAX_ID_BYTES).contains(&id.len()) => Some(id),
         _ => None,
     };
-    let id = |kind: &str| id.ok_or_else(|| format!("'{kind}' needs an id: a text that is not empty"));
+    let id = |kind: &str| id.ok_or_else(|| format!("'{kind}' needs an id: a text of 1 to {MAX_ID_BYTES} bytes"));
     match kind.as_str() {
         "connection_init" | "ping" | "pong" if !object_or_nothing => {
             Err(format!("the payload of '{kind}' is no object"))
@@ -150,6 +155,8 @@ mod tests {
             r#"{"type":"subscribe","id":"","payload":{}}"#,
             r#"{"type":"subscribe","id":1,"payload":{}}"#,
             r#"{"type":"subscribe","id":"1"}"#,
+            r#"{"type":"subscribe","id":"1","payload":{"query":"{ a }","query":"{ b }"}}"#,
+            &format!(r#"{{"type":"complete","id":"{}"}}"#, "x".repeat(MAX_ID_BYTES + 1)),
             r#"{"type":"complete"}"#,
         ] {
             assert!(read(bad).is_err(), "{bad}");

@@ -153,3 +153,22 @@ async fn what_one_may_not_see_is_null_where_a_field_leads_to_it() {
         );
     }
 }
+
+#[tokio::test]
+async fn everybody_chooses_the_own_language() {
+    let server = TestServer::new().await;
+    server.tenant("acme").await;
+    let ada = server.token("acme", "ada@acme.test").await;
+    let own = "{ viewer { member { language } } }";
+    assert_eq!(server.query(&ada, own, json!({})).await["viewer"]["member"]["language"], "EN");
+    let set = server.mutate(&ada, "setLanguage", json!({ "language": "KO" }), "member { language }").await;
+    assert_eq!(set["member"]["language"], "KO");
+    assert_eq!(server.query(&ada, own, json!({})).await["viewer"]["member"]["language"], "KO");
+    for (input, language) in [(json!({}), "EN"), (json!({ "language": "KO" }), "KO")] {
+        let mut invite = json!({ "email": format!("{language}@acme.test"), "name": "Kim", "role": "RISK" });
+        invite.as_object_mut().expect("an object").extend(input.as_object().expect("an object").clone());
+        let invited = server.mutate(&ada, "inviteMember", invite, "member { language } oneTimeToken { token }").await;
+        assert_eq!(invited["member"]["language"], language);
+        assert!(invited["oneTimeToken"]["token"].is_string());
+    }
+}

@@ -137,6 +137,7 @@ async fn people(all: &mut Replays, source: &str) {
     let reset = "member { id } oneTimeToken { token expiresAt }";
     let reset = all.replayed("resetPassword", json!({ "memberId": member }), reset).await;
     assert_ne!(reset["oneTimeToken"], invited["oneTimeToken"]);
+    all.replayed("setLanguage", json!({ "language": "KO" }), "member { id language }").await;
     all.replayed("setMemberRole", json!({ "memberId": member, "role": "READ_ONLY" }), "member { role }").await;
     all.replayed("disableMember", json!({ "memberId": member }), "member { id state }").await;
     all.replayed("enableMember", json!({ "memberId": member }), "member { id state }").await;
@@ -211,6 +212,14 @@ async fn records(all: &mut Replays, source: &str, contract: &str) {
     let id = domain::ids::SourceId::parse(source).expect("an id");
     let run = operator.begin_import(id, "a.csv", None).await.expect("a run").id.to_string();
     all.replayed("abandonImportRun", json!({ "importRunId": run }), "importRun { id state }").await;
+
+    crate::isolation::raise(&all.server, &all.ada, "crash", "odd", 1).await;
+    let cases = all.server.query(&all.ada, "{ anomalyCases { nodes { id } } }", json!({})).await;
+    let input = json!({ "caseId": cases["anomalyCases"]["nodes"][0]["id"], "verdict": "UNSURE", "note": "who knows" });
+    all.replayed("reviewAnomalyCase", input, "case { id state reviewedAt reviewNote }").await;
+    let detector = "detector { alertRate mostAlertsADay training }";
+    all.replayed("setAlertRate", json!({ "alertRate": "0.01", "mostAlertsADay": 20 }), detector).await;
+    all.replayed("trainDetector", json!({}), detector).await;
 
     let query = "{ settlements { nodes { id contract { id } } } }";
     let settlements = all.server.query(&all.ada, query, json!({})).await["settlements"]["nodes"].clone();

@@ -1,9 +1,10 @@
 //! `saldo import` by the real binary: in process, over a server, and over a connection that is cut.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Output;
+use std::time::{Duration, Instant};
 
 use crate::command_line::{Served, fails_saying, run, saldo};
 use crate::support::{Crash, TestServer, file, new_folder};
@@ -75,8 +76,8 @@ async fn a_file_in_process_and_over_a_server() {
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
-/// Passes connections on, and cuts the first one after some bytes of the client's.
-fn cutting(target: String, after: usize) -> String {
+/// Passes connections on, and cuts the first one after some bytes of the client's, once the server has recorded a part.
+fn cutting(target: String, after: usize, key: String) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
     std::thread::spawn(move || {
@@ -86,35 +87,60 @@ fn cutting(target: String, after: usize) -> String {
             let (mut back_from, mut back_to) =
                 (server.try_clone().expect("a socket"), client.try_clone().expect("a socket"));
             std::thread::spawn(move || std::io::copy(&mut back_from, &mut back_to).ok());
-            let budget = budget.take();
-            std::thread::spawn(move || pass(client, server, budget));
+            let (budget, key) = (budget.take(), key.clone());
+            std::thread::spawn(move || pass(client, server, budget, &key));
         }
     });
     address
 }
 
-fn pass(mut client: TcpStream, mut server: TcpStream, mut budget: Option<usize>) {
-    let mut buffer = vec![0; 4096];
+fn pass(mut client: TcpStream, mut server: TcpStream, budget: Option<usize>, key: &str) {
+    let (mut buffer, mut sent, most) = (vec![0; 4096], Vec::new(), budget.unwrap_or(usize::MAX));
     while let Ok(read @ 1..) = client.read(&mut buffer) {
-        if server.write_all(&buffer[..read]).is_err() || budget.is_some_and(|left| left <= read) {
+        if server.write_all(&buffer[..read]).is_err() {
             break;
         }
-        budget = budget.map(|left| left - read);
+        sent.extend(&buffer[..read]);
+        if sent.len() >= most {
+            until_some_is_recorded(server.peer_addr().expect("an address"), &sent, key);
+            break;
+        }
     }
     for side in [client, server] {
         side.shutdown(std::net::Shutdown::Both).ok();
     }
 }
 
+/// Until the upload that goes on in what was sent stands beyond its beginning: its client is to find it there.
+fn until_some_is_recorded(server: SocketAddr, sent: &[u8], key: &str) {
+    let sent = String::from_utf8_lossy(sent);
+    let (_, place) = sent.split_once("PATCH ").expect("an upload that goes on");
+    let (place, _) = place.split_once(' ').expect("its place");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while Instant::now() < deadline {
+        let mut stream = TcpStream::connect(server).expect("the server");
+        let head = format!("GET {place} HTTP/1.1\r\nHost: saldo\r\nAuthorization: Bearer {key}\r\nConnection: close");
+        stream.write_all(format!("{head}\r\n\r\n").as_bytes()).expect("asked");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        let (_, bytes) = answer.split_once("\"bytes\":").expect("where it stands");
+        if !bytes.trim_start().starts_with('0') {
+            return;
+        }
+    }
+    panic!("nothing was recorded");
+}
+
 #[tokio::test]
 async fn a_cut_connection_is_taken_up_again() {
     let (folder, crash) = folder().await;
-    let whole = file(6_000);
+    // Three quarters are more than one transaction takes.
+    let whole = file(12_000);
     std::fs::write(folder.join("crash.csv"), &whole).unwrap();
     let served = Served::start(&folder);
-    let proxy = format!("http://{}", cutting(served.1.clone(), whole.len() / 2));
+    let proxy = format!("http://{}", cutting(served.1.clone(), whole.len() * 3 / 4, crash.key.clone()));
     let output = over(&folder, &proxy, &crash.key, &["--source", "crash", "--file", "crash.csv"]);
-    succeeds_saying(&output, &["Records: 6000 read, 6000 emitted", "Transactions: 9000 recorded, 0 replayed"]);
+    succeeds_saying(&output, &["Records: 12000 read, 12000 emitted", "Transactions: 18000 recorded, 0 replayed"]);
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(told.contains("trying again") && told.contains("going on at byte"), "{told}");
     drop(served);

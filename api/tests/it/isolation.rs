@@ -21,6 +21,45 @@ pub async fn fill(server: &TestServer, crash: &Crash, amount: &str) {
     server.mutate(&crash.ada, "setPlayer", player, "player { versions { segment } }").await;
 }
 
+/// Raises anomaly cases, of at least so many players.
+pub async fn raise(server: &TestServer, token: &str, source: &str, word: &str, cases: usize) {
+    raise_of(server, token, source, ("crash", "BIT"), word, cases).await;
+}
+
+/// The same with another product and currency.
+pub async fn raise_of(
+    server: &TestServer,
+    token: &str,
+    source: &str,
+    (product, currency): (&str, &str),
+    word: &str,
+    cases: usize,
+) {
+    let rate = json!({ "alertRate": "0.2", "mostAlertsADay": 1_000_000 });
+    server.mutate(token, "setAlertRate", rate, "detector { alertRate }").await;
+    let raised = async || {
+        let cases = server.query(token, "{ anomalyCases(first: 100) { nodes { id } } }", json!({})).await;
+        cases["anomalyCases"]["nodes"].as_array().expect("a list").len()
+    };
+    for piece in 0..20 {
+        let transactions: Vec<Value> = (0..20)
+            .map(|n| {
+                json!({
+                    "externalId": format!("{word} {piece} {n}"), "kind": "STAKE", "product": product,
+                    "amount": { "amount": format!("{}", 1 + n * n * n), "currency": currency },
+                    "occurredAt": format!("2021-11-{:02}T{n:02}:44:19Z", 10 + piece), "player": format!("{word} {n}"),
+                })
+            })
+            .collect();
+        let input = json!({ "source": source, "transactions": transactions });
+        server.mutate(token, "recordTransactions", input, "results { outcome }").await;
+        if raised().await >= cases {
+            return;
+        }
+    }
+    panic!("no {cases} cases of all these");
+}
+
 /// Every root list with the ids of what it has.
 pub const EVERYTHING: &str = "{
     viewer { tenant { slug } }

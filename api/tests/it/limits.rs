@@ -29,7 +29,8 @@ async fn each_limit_is_met_and_not_passed() {
         let open: String = between.iter().map(|field| format!("{field} {{ ")).collect();
         format!("{{ __schema {{ types {{ {open} name {} }} }} }}", "} ".repeat(between.len()))
     };
-    let of: [Limit<'_>; 8] = [
+    let of: [Limit<'_>; 9] = [
+        ("a name has at most 128 bytes", 128, &|n| format!("{{ {}: __typename }}", "x".repeat(n))),
         ("brackets nest at most 64 deep", 64, &|n| format!("{{ {}{} }}", "[".repeat(n - 1), "]".repeat(n - 1))),
         ("a document has at most 2000 tokens", 2_000, &|n| format!("{{ {} }}", "viewer ".repeat(n - 2))),
         ("fields nest at most 20 deep", 20, &deep),

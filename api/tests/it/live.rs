@@ -38,14 +38,14 @@ async fn connect(address: SocketAddr, protocol: Option<&str>, origin: Option<&st
     Ok(tokio_tungstenite::connect_async(request).await?.0)
 }
 
-struct Client(Socket);
+pub struct Client(Socket);
 
 impl Client {
     async fn new(address: SocketAddr) -> Self {
         Self(connect(address, Some("graphql-transport-ws"), None).await.expect("a connection"))
     }
 
-    async fn signed_in(address: SocketAddr, token: &str) -> Self {
+    pub async fn signed_in(address: SocketAddr, token: &str) -> Self {
         let mut client = Self::new(address).await;
         client
             .say(json!({ "type": "connection_init", "payload": { "authorization": format!("Bearer {token}") } }))
@@ -62,7 +62,7 @@ impl Client {
         self.0.send(Message::text(text)).await.expect("it is sent");
     }
 
-    async fn ask(&mut self, id: &str, query: &str, variables: Value) {
+    pub async fn ask(&mut self, id: &str, query: &str, variables: Value) {
         let payload = json!({ "query": query, "variables": variables });
         self.say(json!({ "id": id, "type": "subscribe", "payload": payload })).await;
     }
@@ -72,7 +72,7 @@ impl Client {
     }
 
     /// The next message, or how it was closed: `{"closed": 4400, "reason": …}`.
-    async fn hear(&mut self) -> Value {
+    pub async fn hear(&mut self) -> Value {
         let heard = async {
             loop {
                 match self.0.next().await {
@@ -112,7 +112,7 @@ impl TestServer {
         self.mutate(&crash.ada, "recordTransactions", input, "results { outcome }").await;
     }
 
-    async fn cursor(&self, token: &str) -> String {
+    pub async fn cursor(&self, token: &str) -> String {
         let viewer = self.query(token, "{ viewer { eventCursor } }", json!({})).await;
         viewer["viewer"]["eventCursor"].as_str().expect("a cursor").to_owned()
     }
@@ -126,7 +126,7 @@ impl TestServer {
     }
 
     /// The access token of a new member, and the member's id.
-    async fn member(&self, crash: &Crash, email: &str, role: &str, partner: Option<&str>) -> (String, String) {
+    pub async fn member(&self, crash: &Crash, email: &str, role: &str, partner: Option<&str>) -> (String, String) {
         let input = json!({ "email": email, "name": email, "role": role, "partnerId": partner });
         let invited = self.mutate(&crash.ada, "inviteMember", input, "member { id } oneTimeToken { token }").await;
         self.domain

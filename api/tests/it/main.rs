@@ -2,11 +2,17 @@
 
 mod abuse;
 mod access;
+mod anomalies;
 mod browsers;
 mod budgets;
+mod canary;
 mod command_line;
 mod costs;
+mod crawl;
 mod dropped;
+mod followed;
+mod habitat;
+mod hostile;
 mod idempotency;
 mod import;
 mod isolation;
@@ -20,5 +26,6 @@ mod settling;
 mod shape;
 mod statements;
 mod support;
+mod told;
 mod transport;
 mod uploads;

@@ -1,5 +1,6 @@
 //! What a request must be, and what one learns from a bad one.
 
+use api::app::Settings;
 use poem::Request;
 use poem::http::{Method, StatusCode};
 use serde_json::json;
@@ -22,6 +23,50 @@ async fn pages_for_people_and_probes_for_machines() {
         server.send(Request::builder().uri_str("/readyz").finish()).await.status(),
         StatusCode::SERVICE_UNAVAILABLE
     );
+}
+
+#[tokio::test]
+async fn the_page_is_small_and_takes_nothing_from_elsewhere() {
+    let server = TestServer::new().await;
+    let get = async |path: &str| {
+        let response = server.send(Request::builder().uri_str(path).finish()).await;
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        let header = |name: &str| response.header(name).unwrap_or_default().to_owned();
+        let headers = [header("content-type"), header("content-security-policy"), header("x-content-type-options")];
+        (headers, response.into_body().into_string().await.expect("text"))
+    };
+    let ([media, policy, _], page) = get("/").await;
+    assert_eq!(media, "text/html; charset=utf-8");
+    assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self';"), "{policy}");
+    assert!(!policy.contains("unsafe") && !policy.contains("//"), "{policy}");
+    assert!(page.contains(r#"href="/graphql""#), "the way to GraphiQL");
+    assert!(page.contains(r#"<body data-tenant="">"#), "whose tenants there are is nobody's to know");
+    let mut bytes = page.len();
+    for (path, wanted) in [
+        ("/page.css", "text/css; charset=utf-8"),
+        ("/page.js", "text/javascript; charset=utf-8"),
+        ("/cards.js", "text/javascript; charset=utf-8"),
+        ("/live.js", "text/javascript; charset=utf-8"),
+        ("/words.js", "text/javascript; charset=utf-8"),
+    ] {
+        let ([media, _, sniffing], text) = get(path).await;
+        assert_eq!((&*media, &*sniffing), (wanted, "nosniff"), "{path}");
+        for markup in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "http://", "https://"]
+        {
+            assert!(!text.contains(markup), "{path} says {markup}");
+        }
+        bytes += text.len();
+    }
+    assert!(bytes < 60_000, "{bytes}");
+}
+
+#[tokio::test]
+async fn the_form_has_the_tenant_that_the_operator_names() {
+    let settings = Settings { form_tenant: Some("a\"b&c".to_owned()), ..Settings::default() };
+    let server = TestServer::with(&settings).await;
+    let response = server.send(Request::builder().uri_str("/").finish()).await;
+    let page = response.into_body().into_string().await.expect("text");
+    assert!(page.contains(r#"<body data-tenant="a&quot;b&amp;c">"#), "{page}");
 }
 
 #[tokio::test]

@@ -6,12 +6,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use poem::http::Method;
 use serde_json::{Map, Value, json};
 
+use crate::shape::text;
 use crate::support::{PASSWORD, TestServer, code};
+use crate::told::until;
 
 /// For who has not signed in; they take no caller.
 const SESSIONS: [&str; 4] = ["signIn", "refreshSession", "signOut", "acceptToken"];
+/// What every member does for itself.
+const OWN: [&str; 1] = ["setLanguage"];
 /// Lists of the tenant's own, not for its partners and machines.
 const ADMINISTRATORS: [&str; 3] = ["members", "apiKeys", "booksCheck"];
+/// For risk staff beside administrators.
+const REVIEWERS: [&str; 3] = ["reviewAnomalyCase", "setAlertRate", "trainDetector"];
+/// For every member, a partner's user among them; machines follow nothing.
+const FOLLOWED: [&str; 1] = ["settlementUpdated"];
+/// For members of the tenant itself.
+const FOLLOWED_INSIDE: [&str; 1] = ["anomalyRaised"];
 const MACHINES: [&str; 4] = ["viewer", "node", "recordTransactions", "abandonImportRun"];
 
 /// The schema by introspection, and input values that satisfy it.
@@ -96,8 +106,30 @@ impl Types {
     }
 }
 
+/// Whether this caller may follow a field. Something has happened after `begin` that each of them may hear of: whoever
+/// is told neither that nor a refusal follows something of which this test makes no event yet.
+async fn follows(server: &TestServer, field: &Value, token: &str, begin: &str) -> bool {
+    let query = format!("subscription {{ {}(after: \"{begin}\") {{ __typename }} }}", text(field, "name"));
+    let mut stream = server.stream(token, &query).await.into_body().into_bytes_stream();
+    let told = until(&mut stream, "\n\n").await;
+    let heard = told.contains("\"data\":{");
+    assert!(heard || told.contains("\"FORBIDDEN\""), "{query}: {told}");
+    heard
+}
+
 /// The root fields that this caller is not refused.
-async fn allowed(server: &TestServer, types: &Types, token: &str) -> BTreeSet<String> {
+async fn allowed(server: &TestServer, types: &Types, token: &str, begin: &str) -> BTreeSet<String> {
+    let mut allowed = BTreeSet::new();
+    for field in types.fields("Subscription") {
+        if follows(server, field, token, begin).await {
+            allowed.insert(text(field, "name").to_owned());
+        }
+    }
+    allowed.extend(answered(server, types, token).await);
+    allowed
+}
+
+async fn answered(server: &TestServer, types: &Types, token: &str) -> BTreeSet<String> {
     let mut allowed = BTreeSet::new();
     for (operation, root) in [("query", "Query"), ("mutation", "Mutation")] {
         for field in types.fields(root) {
@@ -120,6 +152,15 @@ async fn every_root_field_is_refused_to_who_may_not() {
     let begun = [("upload-complete", "?0")];
     let begun = server.upload(Method::POST, "/v1/sources/crash/files", &crash.key, &begun, "").await;
     let run = begun.location.rsplit('/').next().unwrap().to_owned();
+    let viewer = server.query(&crash.ada, "{ viewer { eventCursor } }", json!({})).await;
+    let begin = text(&viewer["viewer"], "eventCursor");
+    let stake = json!({
+        "externalId": "1", "kind": "STAKE", "amount": { "amount": "1", "currency": "BIT" },
+        "occurredAt": "2021-11-15T12:00:00Z", "product": "crash",
+    });
+    let input = json!({ "source": "crash", "transactions": [stake] });
+    server.mutate(&crash.ada, "recordTransactions", input, "results { outcome }").await;
+    crate::isolation::raise(&server, &crash.ada, "crash", "odd", 1).await;
     let types = Types::read(&server, &crash.ada, run).await;
     let queries: BTreeSet<String> =
         types.fields("Query").iter().map(|field| field["name"].as_str().unwrap().to_owned()).collect();
@@ -130,17 +171,26 @@ async fn every_root_field_is_refused_to_who_may_not() {
         ("risk@acme.test", "RISK", Value::Null),
         ("partner@acme.test", "READ_ONLY", json!(crash.partner)),
     ] {
-        let invite = json!({ "email": email, "name": "M", "role": role, "partnerId": partner });
+        let invite = json!({ "email": email, "name": "M", "role": role, "partnerId": partner.clone() });
         let invited = server.mutate(&crash.ada, "inviteMember", invite, "oneTimeToken { token }").await;
         let once = invited["oneTimeToken"]["token"].as_str().unwrap();
         server.domain.accept_token(once, PASSWORD).await.expect("a password");
         let token = server.token("acme", email).await;
-        let expected: BTreeSet<String> =
-            queries.difference(&set(&ADMINISTRATORS)).cloned().chain(own.clone()).collect();
-        assert_eq!(allowed(&server, &types, &token).await, expected, "{email}");
+        let reviews = if role == "RISK" { set(&REVIEWERS) } else { BTreeSet::new() };
+        let inside = if partner.is_null() { set(&FOLLOWED_INSIDE) } else { BTreeSet::new() };
+        let expected: BTreeSet<String> = queries
+            .difference(&set(&ADMINISTRATORS))
+            .cloned()
+            .chain(own.clone())
+            .chain(set(&OWN))
+            .chain(set(&FOLLOWED))
+            .chain(inside)
+            .chain(reviews)
+            .collect();
+        assert_eq!(allowed(&server, &types, &token, begin).await, expected, "{email}");
     }
     let machine: BTreeSet<String> = set(&MACHINES).into_iter().chain(own).collect();
-    assert_eq!(allowed(&server, &types, &crash.key).await, machine);
+    assert_eq!(allowed(&server, &types, &crash.key, begin).await, machine);
     let unchanged = "{ sources { nodes { name mappingVersion } } transactions { nodes { externalId } } products { nodes { code } } }";
     let unchanged = server.query(&crash.ada, unchanged, json!({})).await;
     assert_eq!(unchanged["sources"]["nodes"], json!([{ "name": "crash", "mappingVersion": 1 }]));

@@ -34,6 +34,9 @@ const BOUNDED: &[(&str, &str)] = &[
     ("SignOffSourceDaysPayload.days", "400"),
     ("Settlement.lines", "the rate classes of its terms, and corrections"),
     ("Settlement.blockers", "kinds of blockers and sources"),
+    ("Settlement.holds", "the rate classes of its terms, by confirmed cases"),
+    ("AnomalyCase.reasons", "three"),
+    ("AnomalousTransaction.reasons", "three"),
     ("LedgerEntry.legs", "the accounts of a posting"),
     ("Transaction.attributes", "32"),
     ("Transaction.unpriced", "the contracts that cover it"),
@@ -51,7 +54,8 @@ const BOUNDED: &[(&str, &str)] = &[
 /// The words of the stored mapping.
 const LOWER_CASE: &str = "MappingFormat";
 /// Instants that say of when something is true, not when it was done.
-const INSTANTS: [&str; 5] = ["periodStart", "periodEnd", "validFrom", "occurredFrom", "occurredBefore"];
+const INSTANTS: [&str; 7] =
+    ["periodStart", "periodEnd", "windowStart", "windowEnd", "validFrom", "occurredFrom", "occurredBefore"];
 
 /// What of a schema departs from the pattern.
 fn lint(shape: &Shape) -> Vec<String> {

@@ -53,6 +53,11 @@ async fn full(server: &TestServer) -> String {
             assert_eq!(run.json["state"], "COMPLETED", "{run:?}");
         }
     }
+    // Of a source that no contract has, so that it opens no settlement.
+    let partner = server.mutate(&ada, "createPartner", json!({ "name": "Odd" }), "partner { id }").await;
+    let source = json!({ "partnerId": id(&partner, "partner"), "name": "odd", "mapping": mapping() });
+    server.mutate(&ada, "createSource", source, "source { id }").await;
+    crate::isolation::raise(server, &ada, "odd", "odd", ROWS).await;
     ada
 }
 

@@ -6,9 +6,10 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use api::app::{App, Settings};
-use api::http::listener::Listener;
+use api::connections::{self, Patience};
 use domain::Domain;
 use domain::clock::Clock;
 use domain::db::{Db, DbLock};
@@ -78,8 +79,8 @@ impl TestServer {
 
     pub fn listen_on(&self, listener: tokio::net::TcpListener) -> SocketAddr {
         let address = listener.local_addr().expect("its address");
-        let acceptor = Listener::new(listener).expect("an acceptor");
-        tokio::spawn(poem::Server::new_with_acceptor(acceptor).run(api::http::routes(self.app.clone())));
+        let (routes, never) = (api::http::routes(self.app.clone()), std::future::pending());
+        tokio::spawn(connections::serve(listener, routes, Patience::default(), never, Duration::ZERO));
         address
     }
 

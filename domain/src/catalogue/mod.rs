@@ -154,6 +154,11 @@ impl Scoped {
         Ok(store::product_by_id(&self.read().await?, id).await?)
     }
 
+    pub async fn products_by_codes(&self, codes: &[String]) -> Result<Vec<Product>> {
+        self.require(Permission::Read)?;
+        Ok(store::products_by_codes(&self.read().await?, codes).await?)
+    }
+
     /// Every version of these products, oldest first.
     pub async fn product_versions(&self, ids: &[ProductId]) -> Result<Vec<ProductVersion>> {
         self.require(Permission::Read)?;

@@ -118,6 +118,10 @@ pub async fn product_by_code(tx: &TenantTx, code: &str) -> Result<Option<product
     tx.one::<product::Entity>(|q| q.filter(product::Column::Code.eq(code))).await
 }
 
+pub async fn products_by_codes(tx: &TenantTx, codes: &[String]) -> Result<Vec<product::Model>, DbErr> {
+    tx.all::<product::Entity>(|q| q.filter(product::Column::Code.is_in(codes.iter().map(String::as_str)))).await
+}
+
 pub async fn product_by_id(tx: &TenantTx, id: ProductId) -> Result<Option<product::Model>, DbErr> {
     tx.one::<product::Entity>(|q| q.filter(product::Column::Id.eq(id))).await
 }

@@ -1,6 +1,7 @@
 //! A transaction that belongs to one tenant.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query};
@@ -56,11 +57,13 @@ pub struct TenantTx {
     tenant: TenantId,
     partner: Option<PartnerId>,
     announced: Mutex<BTreeSet<News>>,
+    /// Whether there is mail for the outbox among the changes.
+    posted: AtomicBool,
 }
 
 impl TenantTx {
     pub(super) fn new(tx: DatabaseTransaction, tenant: TenantId, partner: Option<PartnerId>) -> Self {
-        Self { tx, tenant, partner, announced: Mutex::default() }
+        Self { tx, tenant, partner, announced: Mutex::default(), posted: AtomicBool::default() }
     }
 
     pub fn tenant(&self) -> TenantId {
@@ -74,6 +77,15 @@ impl TenantTx {
 
     pub(crate) fn announced(&self) -> Vec<News> {
         self.announced.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
+    }
+
+    /// Has whoever ends the change wake the delivery of mail after COMMIT.
+    pub(crate) fn mark_posted(&self) {
+        self.posted.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_posted(&self) -> bool {
+        self.posted.load(Ordering::Relaxed)
     }
 
     pub async fn commit(self) -> Result<(), DbErr> {

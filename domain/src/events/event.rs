@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use crate::error::{Code, Problem};
-use crate::ids::{PartnerId, SettlementId, TenantId};
+use crate::ids::{CaseId, PartnerId, SettlementId, TenantId};
 use crate::secrets::{base64url, from_base64url, sha256};
 use crate::time::Timestamp;
 
@@ -11,20 +11,25 @@ use crate::time::Timestamp;
 pub enum Kind {
     /// A settlement's lines, totals or state are others than before.
     SettlementUpdated,
+    /// Risk staff have a case more.
+    AnomalyRaised,
     /// What a member or an API key may do, or whether its session stands, is to be looked up again.
     AccessChanged,
 }
 
 impl Kind {
+    pub const ALL: [Self; 3] = [Self::SettlementUpdated, Self::AnomalyRaised, Self::AccessChanged];
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::SettlementUpdated => "SETTLEMENT_UPDATED",
+            Self::AnomalyRaised => "ANOMALY_RAISED",
             Self::AccessChanged => "ACCESS_CHANGED",
         }
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::SettlementUpdated, Self::AccessChanged].into_iter().find(|kind| kind.as_str() == text)
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
 }
 
@@ -42,6 +47,14 @@ impl News {
         Self { kind: Kind::SettlementUpdated, subject: id.0, partner: Some(partner) }
     }
 
+    pub fn anomaly(id: CaseId) -> Self {
+        Self { kind: Kind::AnomalyRaised, subject: id.0, partner: None }
+    }
+
+    pub fn is_anomaly(&self) -> bool {
+        self.kind == Kind::AnomalyRaised
+    }
+
     pub fn access(actor: Uuid) -> Self {
         Self { kind: Kind::AccessChanged, subject: actor, partner: None }
     }
@@ -56,17 +69,22 @@ pub struct Event {
     pub at: Timestamp,
 }
 
-/// Which settlements somebody follows. The partner of a partner's user is in it whatever the user asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What somebody follows. The partner of a partner's user is in it whatever the user asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interest {
-    pub settlement: Option<SettlementId>,
+    pub kind: Kind,
+    pub subject: Option<Uuid>,
     pub partner: Option<PartnerId>,
 }
 
 impl Interest {
+    pub fn all(kind: Kind) -> Self {
+        Self { kind, subject: None, partner: None }
+    }
+
     pub fn takes(&self, news: &News) -> bool {
-        news.kind == Kind::SettlementUpdated
-            && self.settlement.is_none_or(|id| id.0 == news.subject)
+        self.kind == news.kind
+            && self.subject.is_none_or(|id| id == news.subject)
             && self.partner.is_none_or(|partner| news.partner == Some(partner))
     }
 }
@@ -121,17 +139,22 @@ mod tests {
     fn an_interest_takes_what_it_names() {
         let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
         let news = News::settlement(SettlementId(one), PartnerId(other));
-        let takes = |settlement: Option<Uuid>, partner: Option<Uuid>| {
-            Interest { settlement: settlement.map(SettlementId), partner: partner.map(PartnerId) }.takes(&news)
+        let takes = |subject: Option<Uuid>, partner: Option<Uuid>| {
+            Interest { subject, partner: partner.map(PartnerId), ..Interest::all(Kind::SettlementUpdated) }.takes(&news)
         };
         assert!(takes(None, None) && takes(Some(one), None) && takes(Some(one), Some(other)));
         assert!(!takes(Some(other), None) && !takes(None, Some(one)) && !takes(Some(one), Some(one)));
-        assert!(!Interest::default().takes(&News::access(one)), "who may do what is nobody's news");
+        let settlements = Interest::all(Kind::SettlementUpdated);
+        assert!(!settlements.takes(&News::access(one)) && !settlements.takes(&News::anomaly(CaseId(one))));
+        let cases = Interest::all(Kind::AnomalyRaised);
+        assert!(cases.takes(&News::anomaly(CaseId(one))) && !cases.takes(&news));
+        let of_partner = Interest { partner: Some(PartnerId(other)), ..cases };
+        assert!(!of_partner.takes(&News::anomaly(CaseId(one))), "a partner's user hears of no case");
     }
 
     #[test]
     fn kinds_read_back() {
-        for kind in [Kind::SettlementUpdated, Kind::AccessChanged] {
+        for kind in Kind::ALL {
             assert_eq!(Kind::parse(kind.as_str()), Some(kind));
         }
     }

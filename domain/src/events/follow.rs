@@ -221,7 +221,7 @@ impl Tail {
         let tx = self.domain.db().read(self.hub.tenant, None).await?;
         let rows = store::latest(&tx, from, until, interest, most).await?;
         let event = |row: store::Latest| {
-            let news = News { kind: Kind::SettlementUpdated, subject: row.subject_id, partner: row.partner_id };
+            let news = News { kind: interest.kind, subject: row.subject_id, partner: row.partner_id };
             Event { sequence: row.sequence, news, at: row.occurred_at }
         };
         Ok(rows.into_iter().map(event).collect())

@@ -26,15 +26,19 @@ pub use self::follow::Tail;
 /// Who was away for longer reads the present state and follows from there.
 const KEPT_MICROS: i64 = 7 * MICROS_PER_DAY;
 
-/// Ends a change: its news take their places, and after COMMIT the followers are woken.
+/// Ends a change: its news take their places, and after COMMIT the followers are woken, and who delivers mail.
 pub(crate) async fn commit(domain: &Domain, tx: TenantTx) -> Result<()> {
-    let (tenant, news) = (tx.tenant(), tx.announced());
-    if news.is_empty() {
-        return Ok(tx.commit().await?);
+    let (tenant, news, posted) = (tx.tenant(), tx.announced(), tx.has_posted());
+    if !news.is_empty() {
+        store::append(&tx, &news, domain.clock().now()).await?;
     }
-    store::append(&tx, &news, domain.clock().now()).await?;
     tx.commit().await?;
-    domain.bus().hint(tenant);
+    if !news.is_empty() {
+        domain.bus().hint(tenant);
+    }
+    if posted {
+        domain.post().hint(tenant);
+    }
     Ok(())
 }
 
@@ -63,7 +67,17 @@ impl Scoped {
         {
             return Err(Error::NotFound("partner"));
         }
-        Ok(Interest { settlement, partner: partner.or(self.caller().partner()) })
+        let partner = partner.or(self.caller().partner());
+        Ok(Interest { kind: event::Kind::SettlementUpdated, subject: settlement.map(|id| id.0), partner })
+    }
+
+    /// What it means to follow anomaly cases. Nobody of a partner may.
+    pub fn anomaly_interest(&self) -> Result<Interest> {
+        self.require(Permission::Read)?;
+        if self.caller().partner().is_some() {
+            return Err(Error::Denied("a member of the tenant itself"));
+        }
+        Ok(Interest::all(event::Kind::AnomalyRaised))
     }
 
     /// Refuses a place that is ahead of everything, or before what is still kept.

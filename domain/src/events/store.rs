@@ -96,7 +96,7 @@ pub struct Latest {
     pub occurred_at: Timestamp,
 }
 
-/// Of each settlement that changed between two places (the second one included), its newest event; in their order.
+/// Of each subject that changed between two places (the second one included), its newest event; in their order.
 pub async fn latest(
     tx: &TenantTx,
     after: i64,
@@ -113,9 +113,9 @@ pub async fn latest(
             .column_as(Column::OccurredAt.max(), "occurred_at")
             .filter(Column::Sequence.gt(after))
             .filter(Column::Sequence.lte(until))
-            .filter(Column::Kind.eq(Kind::SettlementUpdated.as_str()));
-        if let Some(settlement) = interest.settlement {
-            events = events.filter(Column::SubjectId.eq(settlement.0));
+            .filter(Column::Kind.eq(interest.kind.as_str()));
+        if let Some(subject) = interest.subject {
+            events = events.filter(Column::SubjectId.eq(subject));
         }
         if let Some(partner) = interest.partner {
             events = events.filter(Column::PartnerId.eq(partner));

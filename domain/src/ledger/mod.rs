@@ -88,6 +88,32 @@ pub(crate) async fn close_in(tx: &TenantTx, clock: &Clock, book: &Book<'_>, clos
     Ok(())
 }
 
+/// Brings what is held of a closed settlement to this. What it earned stays as it is: only where it stands moves.
+pub(crate) async fn hold_in(tx: &TenantTx, clock: &Clock, book: &Book<'_>, held: Minor) -> Result<()> {
+    let before = store::held(tx, book.settlement).await?;
+    let reason = if held > before { Reason::Hold } else { Reason::Release };
+    post(tx, clock, book, reason, posting::hold(before, held).map_err(overflow)?).await
+}
+
+/// What is held of each settlement, by the legs of the account for it.
+pub(crate) async fn held_in(tx: &TenantTx) -> Result<HashMap<SettlementId, i128>> {
+    let held: Vec<AccountId> = store::accounts(tx)
+        .await?
+        .into_iter()
+        .filter(|account| account.code == AccountCode::Held.as_str())
+        .map(|account| account.id)
+        .collect();
+    let entries: HashMap<EntryId, SettlementId> =
+        store::all_entries(tx).await?.into_iter().map(|entry| (entry.id, entry.settlement_id)).collect();
+    let mut sums: HashMap<SettlementId, i128> = HashMap::new();
+    for leg in store::all_legs(tx).await?.into_iter().filter(|leg| held.contains(&leg.account_id)) {
+        if let Some(settlement) = entries.get(&leg.entry_id) {
+            *sums.entry(*settlement).or_default() -= i128::from(leg.amount.0);
+        }
+    }
+    Ok(sums)
+}
+
 async fn open_book(tx: &TenantTx, book: &Book<'_>) -> Result<Minor> {
     match store::book(tx, book.settlement).await? {
         Some(book) if book.closed => Err(Problem::new(

@@ -17,10 +17,13 @@ pub enum AccountCode {
     Receivable,
     /// Owed to a partner, but below the minimum payout: waits for the next settlement.
     Carried,
+    /// Owed to a partner, and set aside until a person releases it.
+    Held,
 }
 
 impl AccountCode {
-    pub const ALL: [Self; 5] = [Self::SettlementResult, Self::Accrued, Self::Payable, Self::Receivable, Self::Carried];
+    pub const ALL: [Self; 6] =
+        [Self::SettlementResult, Self::Accrued, Self::Payable, Self::Receivable, Self::Carried, Self::Held];
 
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -29,6 +32,7 @@ impl AccountCode {
             Self::Payable => "PAYABLE",
             Self::Receivable => "RECEIVABLE",
             Self::Carried => "CARRIED",
+            Self::Held => "HELD",
         }
     }
 
@@ -46,15 +50,19 @@ impl AccountCode {
 pub enum Reason {
     TrueUp,
     Close,
+    Hold,
+    Release,
 }
 
 impl Reason {
-    pub const ALL: [Self; 2] = [Self::TrueUp, Self::Close];
+    pub const ALL: [Self; 4] = [Self::TrueUp, Self::Close, Self::Hold, Self::Release];
 
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::TrueUp => "TRUE_UP",
             Self::Close => "CLOSE",
+            Self::Hold => "HOLD",
+            Self::Release => "RELEASE",
         }
     }
 
@@ -90,6 +98,12 @@ pub fn close(closing: Closing) -> Result<Vec<Leg>, MoneyError> {
         (AccountCode::Carried, carried_in.checked_sub(carried_out)?),
         (due, total.checked_neg()?),
     ])
+}
+
+/// Moves what is payable aside, or back, until so much is held. Nothing when it is.
+pub fn hold(before: Minor, after: Minor) -> Result<Vec<Leg>, MoneyError> {
+    let more = after.checked_sub(before)?;
+    entry([(AccountCode::Payable, more), (AccountCode::Held, more.checked_neg()?)])
 }
 
 fn entry(legs: impl IntoIterator<Item = Leg>) -> Result<Vec<Leg>, MoneyError> {
@@ -129,6 +143,14 @@ mod tests {
             close(closing),
             Ok(vec![(AccountCode::Accrued, minor(-300)), (AccountCode::Receivable, minor(300))])
         );
+    }
+
+    #[test]
+    fn what_is_held_is_payable_again_when_it_is_released() {
+        let legs = |amount| vec![(AccountCode::Payable, minor(amount)), (AccountCode::Held, minor(-amount))];
+        assert_eq!(hold(minor(0), minor(70)), Ok(legs(70)));
+        assert_eq!(hold(minor(70), minor(0)), Ok(legs(-70)));
+        assert_eq!(hold(minor(70), minor(70)), Ok(vec![]));
     }
 
     #[test]

@@ -217,6 +217,21 @@ pub async fn entries_of(
     tx.all::<entry::Entity>(|q| q.filter(entry::Column::Id.is_in(ids)).order_by_desc(entry::Column::Id)).await
 }
 
+/// What is held of a settlement: the credit of its legs on the account for that.
+pub async fn held(tx: &TenantTx, settlement: SettlementId) -> Result<Minor, DbErr> {
+    #[derive(FromQueryResult)]
+    struct Sum {
+        held: Option<i64>,
+    }
+    let sql = "SELECT sum(-leg.amount) AS held FROM ledger_entries AS entry \
+               JOIN ledger_legs AS leg ON leg.tenant_id = entry.tenant_id AND leg.entry_id = entry.id \
+               JOIN ledger_accounts AS account ON account.tenant_id = leg.tenant_id AND account.id = leg.account_id \
+               WHERE entry.tenant_id = ? AND entry.settlement_id = ? AND account.code = ?";
+    let parameters = vec![settlement.into(), AccountCode::Held.as_str().into()];
+    let rows = tx.bulk_query::<Sum>(sql, parameters).await?;
+    Ok(Minor(rows.first().and_then(|row| row.held).unwrap_or_default()))
+}
+
 pub async fn entry_by_id(tx: &TenantTx, id: EntryId) -> Result<Option<entry::Model>, DbErr> {
     tx.one::<entry::Entity>(|q| q.filter(entry::Column::Id.eq(id))).await
 }

@@ -27,6 +27,8 @@ pub struct Situation {
     pub running: Vec<(NamedSource, ImportRunId)>,
     /// Transactions that the contract covers and could not count.
     pub unpriced: u64,
+    /// Transactions of the period that the detector has not looked at yet.
+    pub unscored: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +39,7 @@ pub enum Blocker {
     QuarantinedRecords { source: NamedSource, count: u64 },
     MissingDays { source: NamedSource, days: Vec<NaiveDate> },
     UnpricedTransactions { count: u64 },
+    UnscoredTransactions { count: u64 },
 }
 
 /// What stands in the way; nothing does when it is empty.
@@ -55,6 +58,9 @@ pub fn blockers(situation: Situation) -> Vec<Blocker> {
     if situation.unpriced > 0 {
         blockers.push(Blocker::UnpricedTransactions { count: situation.unpriced });
     }
+    if situation.unscored > 0 {
+        blockers.push(Blocker::UnscoredTransactions { count: situation.unscored });
+    }
     blockers
 }
 
@@ -70,6 +76,7 @@ impl Blocker {
             Self::QuarantinedRecords { .. } => "QUARANTINED_RECORDS",
             Self::MissingDays { .. } => "MISSING_DAYS",
             Self::UnpricedTransactions { .. } => "UNPRICED_TRANSACTIONS",
+            Self::UnscoredTransactions { .. } => "UNSCORED_TRANSACTIONS",
         }
     }
 
@@ -95,6 +102,12 @@ impl Blocker {
             Self::UnpricedTransactions { count } => {
                 format!("{} could not be priced.", counted(*count, "transaction", "transactions"))
             }
+            Self::UnscoredTransactions { count } => {
+                format!(
+                    "{} not looked at by the detector yet.",
+                    counted(*count, "transaction was", "transactions were")
+                )
+            }
         }
     }
 
@@ -109,6 +122,7 @@ impl Blocker {
             Self::UnpricedTransactions { .. } => {
                 "See why each could not be priced, and activate a contract version that can, or have the source supply what is missing."
             }
+            Self::UnscoredTransactions { .. } => "Wait: they are scored in the background, within a minute or two.",
         }
     }
 }
@@ -131,6 +145,7 @@ mod tests {
             missing: Vec::new(),
             running: Vec::new(),
             unpriced: 0,
+            unscored: 0,
         }
     }
 
@@ -153,6 +168,7 @@ mod tests {
             missing: vec![(source.clone(), days)],
             running: vec![(source, ImportRunId::NONE)],
             unpriced: 1,
+            unscored: 2,
             ..situation()
         });
         let codes: Vec<&str> = all.iter().map(Blocker::code).collect();
@@ -163,6 +179,7 @@ mod tests {
             "QUARANTINED_RECORDS",
             "MISSING_DAYS",
             "UNPRICED_TRANSACTIONS",
+            "UNSCORED_TRANSACTIONS",
         ];
         assert_eq!(codes, expected);
         assert_eq!(all[3].message(), "Source 'crash' has 2 records in quarantine.");
@@ -171,6 +188,7 @@ mod tests {
             "Source 'crash' delivered nothing for 2021-12-11, 2021-12-12, 2021-12-13, 2021-12-14, 2021-12-15 and 16 more."
         );
         assert_eq!(all[5].message(), "1 transaction could not be priced.");
+        assert_eq!(all[6].message(), "2 transactions were not looked at by the detector yet.");
         assert!(all.iter().all(|blocker| blocker.remedy().ends_with('.')));
     }
 }

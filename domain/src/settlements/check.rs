@@ -10,7 +10,7 @@ use crate::ids::SettlementId;
 use crate::money::Minor;
 use crate::{ledger, transactions};
 
-use super::{State, store};
+use super::{State, holds, store};
 
 /// What a check of the books found. Nothing found means that every figure is what its parts add up to.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +27,8 @@ impl Scoped {
         let mut findings = ledger::check_in(&tx).await?;
         findings.extend(check_lines(&tx).await?);
         findings.extend(check_accruals(self, &tx).await?);
+        let closed: Vec<_> = store::all(&tx).await?.into_iter().filter(|row| !row.is_open()).collect();
+        findings.extend(holds::check_in(&tx, &closed).await?);
         Ok(BooksCheck { findings, settlements: store::all(&tx).await?.len() })
     }
 }

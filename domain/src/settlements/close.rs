@@ -12,13 +12,13 @@ use crate::imports::ImportRun;
 use crate::ledger::{self, posting::Closing};
 use crate::sources::Deliveries;
 use crate::time::{MICROS_PER_DAY, Timestamp};
-use crate::{contracts, events, imports, sources, transactions};
+use crate::{anomalies, contracts, events, imports, sources, transactions};
 
 use super::accrue::{Opening, open_in};
 use super::blockers::{Blocker, NamedSource, Situation, blockers};
 use super::settlement::LineCode;
 use super::statement::{Statement, rows_of, statements_in};
-use super::{Settlement, State, store};
+use super::{Settlement, State, holds, store};
 
 impl Scoped {
     /// Closes a settlement: freezes its lines, posts it and opens the next period with what is carried. Closing it
@@ -96,6 +96,7 @@ async fn close_in(
     store::insert_lines(tx, rows_of(tx, closed.id, &statement.lines)).await?;
     let book = ledger::Book { settlement: closed.id, partner: closed.partner_id, currency: &closed.currency };
     ledger::close_in(tx, scoped.clock(), &book, closing(statement)?).await?;
+    holds::post_in(tx, scoped.clock(), &closed, statement).await?;
     open_next_in(scoped, tx, &closed, versions).await?;
     Ok(closed)
 }
@@ -154,6 +155,7 @@ struct Known {
     deliveries: Deliveries,
     running: Vec<ImportRun>,
     unpriced: HashMap<(ContractId, Timestamp), u64>,
+    unscored: HashMap<(SourceId, Timestamp), u64>,
 }
 
 impl Known {
@@ -172,6 +174,8 @@ impl Known {
         let in_scope: Vec<SourceId> = in_scope.into_iter().collect();
         let ends: BTreeSet<_> = settlements.iter().map(|row| (row.contract_id, row.period_end)).collect();
         let ends: Vec<_> = ends.into_iter().collect();
+        let until: BTreeSet<Timestamp> = ends.iter().map(|(_, end)| *end).collect();
+        let until: Vec<Timestamp> = until.into_iter().collect();
         let start = settlements.iter().map(|row| row.period_start).min().unwrap_or(now);
         let end = settlements.iter().map(|row| row.period_end).max().unwrap_or(now);
         Ok(Self {
@@ -181,6 +185,7 @@ impl Known {
             quarantined: transactions::quarantine::open_counts_in(tx).await?,
             running: imports::running_in(tx).await?,
             unpriced: transactions::unpriced_counts_in(tx, &ends).await?,
+            unscored: anomalies::unscored_counts_in(tx, &until).await?,
         })
     }
 
@@ -203,6 +208,7 @@ impl Known {
         let missing = self.deliveries.missing(&in_scope, period.start, until).into_iter();
         let running = self.running.iter().filter(|run| in_scope.contains(&run.source_id));
         let unpriced = self.unpriced.get(&(settlement.contract_id, settlement.period_end));
+        let unscored = in_scope.iter().filter_map(|source| self.unscored.get(&(*source, settlement.period_end)));
         Situation {
             now,
             period,
@@ -211,6 +217,7 @@ impl Known {
             missing: missing.map(|missing| (named(missing.source), missing.days)).collect(),
             running: running.map(|run| (named(run.source_id), run.id)).collect(),
             unpriced: unpriced.copied().unwrap_or_default(),
+            unscored: unscored.sum(),
         }
     }
 }

@@ -6,6 +6,8 @@ pub mod blockers;
 pub mod chain;
 mod check;
 mod close;
+pub mod hold;
+mod holds;
 mod netting;
 mod rates;
 pub mod settlement;
@@ -26,6 +28,8 @@ use crate::transactions;
 pub(crate) use accrual::Deltas;
 pub(crate) use accrue::accrue_in;
 pub use check::BooksCheck;
+pub use holds::{Hold, held_of};
+pub(crate) use holds::{hold_in, release_in};
 pub use statement::{Statement, carried_base};
 pub use store::Model as Settlement;
 

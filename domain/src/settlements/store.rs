@@ -1,4 +1,4 @@
-//! The tables `settlements`, `accruals` and `settlement_lines`.
+//! The tables `settlements`, `accruals`, `settlement_lines` and `holds`.
 
 use sea_orm::entity::prelude::*;
 use sea_orm::{DbErr, QueryFilter, QueryOrder, QuerySelect, Value};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::db::bulk::Insert;
 use crate::db::{Reach, TenantTx, tenant_owned};
-use crate::ids::{ContractId, MemberId, PartnerId, SettlementId, TenantId};
+use crate::ids::{CaseId, ContractId, MemberId, PartnerId, SettlementId, TenantId};
 use crate::money::{Minor, Units};
 use crate::page::PageRequest;
 use crate::paged;
@@ -91,6 +91,28 @@ pub mod line {
         pub rate: Option<String>,
         pub amount: Minor,
         pub corrects: Option<SettlementId>,
+    }
+
+    tenant_owned!(Reach::Settlement(Column::SettlementId));
+}
+
+pub mod hold {
+    use super::*;
+
+    /// A line set aside: those of its rate class in its settlement.
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "holds")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub tenant_id: TenantId,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub settlement_id: SettlementId,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub rate_class: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub case_id: CaseId,
+        pub placed_at: Timestamp,
+        pub released_at: Option<Timestamp>,
     }
 
     tenant_owned!(Reach::Settlement(Column::SettlementId));
@@ -252,4 +274,51 @@ pub async fn add_accruals(tx: &TenantTx, rows: Vec<accrual::Model>) -> Result<()
 pub async fn delete_accruals(tx: &TenantTx, settlement: SettlementId, late: bool) -> Result<(), DbErr> {
     use accrual::Column as A;
     tx.delete::<accrual::Entity>(|q| q.filter(A::SettlementId.eq(settlement)).filter(A::Late.eq(late))).await.map(drop)
+}
+
+/// The holds on some settlements that nobody has released, in the order in which they were placed.
+pub async fn holds_on(tx: &TenantTx, settlements: &[SettlementId]) -> Result<Vec<hold::Model>, DbErr> {
+    use hold::{Column, Entity};
+    tx.all::<Entity>(|q| {
+        q.filter(Column::SettlementId.is_in(settlements.iter().copied()))
+            .filter(Column::ReleasedAt.is_null())
+            .order_by_asc(Column::PlacedAt)
+            .order_by_asc(Column::CaseId)
+            .order_by_asc(Column::RateClass)
+    })
+    .await
+}
+
+/// Those of a case that nobody has released.
+pub async fn holds_of(tx: &TenantTx, case: CaseId) -> Result<Vec<hold::Model>, DbErr> {
+    use hold::{Column, Entity};
+    tx.all::<Entity>(|q| q.filter(Column::CaseId.eq(case)).filter(Column::ReleasedAt.is_null())).await
+}
+
+/// Places a hold, or places one again that was released; one that stands stays as it is.
+pub async fn place_hold(
+    tx: &TenantTx,
+    settlement: SettlementId,
+    class: &str,
+    case: CaseId,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    const HOLDS: Insert = Insert {
+        table: "holds",
+        columns: &["settlement_id", "rate_class", "case_id", "placed_at"],
+        on_conflict: "ON CONFLICT (tenant_id, settlement_id, rate_class, case_id) DO UPDATE SET released_at = NULL, \
+                      placed_at = CASE WHEN holds.released_at IS NULL THEN holds.placed_at ELSE excluded.placed_at END",
+    };
+    tx.bulk_insert(&HOLDS, vec![settlement.into(), class.into(), case.into(), now.into()]).await
+}
+
+pub async fn release_holds(tx: &TenantTx, case: CaseId, now: Timestamp) -> Result<(), DbErr> {
+    use hold::{Column, Entity};
+    tx.update::<Entity>(|q| {
+        q.col_expr(Column::ReleasedAt, Expr::value(now))
+            .filter(Column::CaseId.eq(case))
+            .filter(Column::ReleasedAt.is_null())
+    })
+    .await
+    .map(drop)
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::caller::Role;
 use crate::error::{Code, Problem};
 use crate::ids::{MemberId, PartnerId};
+use crate::notifications::Language;
 use crate::time::Timestamp;
 
 const MAX_NAME: usize = 200;
@@ -32,6 +33,9 @@ pub struct Member {
     /// The one partner whose things a partner's user sees.
     pub partner: Option<PartnerId>,
     pub state: MemberState,
+    /// What it is written to in. Outcomes that were kept before there was one have none.
+    #[serde(default)]
+    pub language: Language,
     pub created_at: Timestamp,
 }
 
@@ -99,6 +103,7 @@ mod tests {
             role,
             partner: None,
             state,
+            language: Language::En,
             created_at: Timestamp(0),
         }
     }

@@ -6,13 +6,15 @@ use super::member::{self, Member};
 use super::password;
 use super::store;
 use super::tokens::{Token, TokenKind};
-use super::{NewMember, refused};
+use super::{NewMember, Tenant, refused};
 use crate::Domain;
 use crate::caller::{Permission, Role, Scoped, Writer};
 use crate::db::TenantTx;
 use crate::error::{Code, Error, Problem, Result};
 use crate::events::{self, event::News};
 use crate::ids::{MemberId, OneTimeTokenId, PartnerId};
+use crate::notifications::mail::{self, InvitationMail};
+use crate::notifications::{self, Language, NewMail};
 use crate::page::{Page, PageRequest};
 use crate::secrets::{Secret, exposed};
 use crate::time::{MICROS_PER_DAY, MICROS_PER_HOUR, Timestamp};
@@ -32,6 +34,20 @@ pub struct OneTimeToken {
 pub struct Invitation {
     pub member: Member,
     pub token: OneTimeToken,
+}
+
+/// Somebody who is to become a member.
+#[derive(Clone, Copy, Debug)]
+pub struct Invite<'a> {
+    pub email: &'a str,
+    pub name: &'a str,
+    pub role: Role,
+    /// Makes it this partner's user.
+    pub partner: Option<PartnerId>,
+    /// Of the mails to it.
+    pub language: Language,
+    /// Whether the token goes to it by mail as well.
+    pub send_mail: bool,
 }
 
 impl Scoped {
@@ -65,7 +81,7 @@ impl Scoped {
         }
     }
 
-    /// Adds a member who chooses a password with the token. With a partner it becomes that partner's user.
+    /// Adds a member who reads English and gets no mail.
     pub async fn invite_member(
         &self,
         email: &str,
@@ -73,8 +89,14 @@ impl Scoped {
         role: Role,
         partner: Option<PartnerId>,
     ) -> Result<Invitation> {
+        self.invite(Invite { email, name, role, partner, language: Language::En, send_mail: false }).await
+    }
+
+    /// Adds a member who chooses a password with the token. With a partner it becomes that partner's user.
+    pub async fn invite(&self, invite: Invite<'_>) -> Result<Invitation> {
         self.require(Permission::Administer)?;
-        let new = check_new_member(email, name, role, partner)?;
+        let new = check_new_member(&invite)?;
+        let by = if invite.send_mail { Some(Tenant::from(self.tenant_row(self.tenant()).await?)) } else { None };
         self.change(async move |writer: &Writer, tx: &TenantTx| {
             let row = store::new_member(tx, writer.clock().id(), new, None, writer.clock().now());
             let taken = Problem::new(Code::AlreadyExists, "email", "a member with this address exists");
@@ -82,7 +104,25 @@ impl Scoped {
             let inserted = store::insert(tx, row.clone()).await;
             inserted.map_err(|error| refused(error, Some(taken), Some(no_partner)))?;
             let token = issue_token_in(tx, writer, &row).await?;
-            Ok(Invitation { member: row.try_into()?, token })
+            let invitation = Invitation { member: row.try_into()?, token };
+            if let Some(by) = by {
+                notifications::post_in(tx, writer, vec![invitation_mail(&by, &invitation, writer.public_url())?])
+                    .await?;
+            }
+            Ok(invitation)
+        })
+        .await
+    }
+
+    /// Chooses the language in which the caller itself is written to.
+    pub async fn set_language(&self, language: Language) -> Result<Member> {
+        self.require(Permission::Read)?;
+        let id = self.caller().member().ok_or(Error::Denied("a member's sign-in"))?;
+        // A partner's user sees no row of members, not even its own.
+        let own = self.own_member(id).await?;
+        self.change(async move |_: &Writer, tx: &TenantTx| {
+            store::set_language(tx, id, language).await?;
+            Ok(Member { language, ..own })
         })
         .await
     }
@@ -228,14 +268,40 @@ async fn member_in(tx: &TenantTx, id: MemberId) -> Result<store::member::Model> 
 }
 
 async fn still_administered_in(tx: &TenantTx, before: &Member, after: &Member) -> Result<bool> {
-    let rows = store::administrators(tx).await?;
+    let rows = store::with_role(tx, Role::Admin).await?;
     let admins: Vec<Member> = rows.into_iter().map(Member::try_from).collect::<Result<_, _>>()?;
     Ok(after.administers() || member::another_administers(&admins, before))
 }
 
-fn check_new_member(email: &str, name: &str, role: Role, partner: Option<PartnerId>) -> Result<NewMember> {
+/// The tenant's own members with this role that can sign in, oldest first. The transaction must not be a partner's.
+pub(crate) async fn staff_in(tx: &TenantTx, role: Role) -> Result<Vec<Member>> {
+    let rows = store::with_role(tx, role).await?;
+    let members: Vec<Member> = rows.into_iter().map(Member::try_from).collect::<Result<_, _>>()?;
+    let own = |member: &Member| member.partner.is_none() && member.state == member::MemberState::Active;
+    Ok(members.into_iter().filter(own).collect())
+}
+
+fn invitation_mail(by: &Tenant, invitation: &Invitation, link: Option<&str>) -> Result<NewMail> {
+    let Invitation { member, token } = invitation;
+    let letter = mail::invitation_mail(
+        &InvitationMail {
+            tenant_name: &by.name,
+            slug: &by.slug,
+            name: &member.name,
+            email: &member.email,
+            token: &token.token,
+            expires_at: token.expires_at,
+            link,
+        },
+        member.language,
+    )?;
+    Ok(NewMail { to: member.clone().into(), letter })
+}
+
+fn check_new_member(invite: &Invite<'_>) -> Result<NewMember> {
+    let Invite { email, name, role, partner, language, .. } = *invite;
     match (member::check_email(email, "email"), member::check_name(name, "name"), member::check_role(role, partner)) {
-        (Ok(email), Ok(name), None) => Ok(NewMember { email, name, role, partner }),
+        (Ok(email), Ok(name), None) => Ok(NewMember { email, name, role, partner, language }),
         (email, name, role) => Err(Error::Invalid([email.err(), name.err(), role].into_iter().flatten().collect())),
     }
 }

@@ -1,5 +1,5 @@
-//! Tenants, and who may act in them. Uses `db`, `secrets` and `caller`; every other capability rests on the
-//! [`Caller`] made here.
+//! Tenants, and who may act in them. Uses `db`, `secrets`, `caller` and, for invitations, `notifications`; every other
+//! capability rests on the [`Caller`] made here.
 //!
 //! - `mod.rs`: tenants themselves, and what every caller may know of its own.
 //! - `sessions.rs`: signing in, staying in, and turning a bearer token into a [`Caller`].
@@ -26,12 +26,14 @@ use crate::caller::{Actor, Caller, Role, Scoped};
 use crate::db::TenantTx;
 use crate::error::{Code, Error, Fault, Problem, Result};
 use crate::ids::{MemberId, PartnerId, TenantId};
+use crate::notifications::Language;
 use crate::secrets::{self, KEY_BYTES, Pseudonyms, Secret};
 use crate::time::Timestamp;
 
 pub use self::api_keys::{ApiKey, CreatedApiKey};
 pub use self::member::{Member, MemberState};
-pub use self::members::{Invitation, OneTimeToken};
+pub(crate) use self::members::staff_in;
+pub use self::members::{Invitation, Invite, OneTimeToken};
 pub use self::sessions::{Admission, SignedIn};
 
 /// What signing in keeps in memory.
@@ -85,6 +87,7 @@ pub(crate) struct NewMember {
     name: String,
     role: Role,
     partner: Option<PartnerId>,
+    language: Language,
 }
 
 impl Domain {
@@ -154,6 +157,11 @@ impl Scoped {
         Ok(Viewer { tenant, member })
     }
 
+    /// What the tenant is called.
+    pub(crate) async fn tenant_name(&self) -> Result<String> {
+        Ok(self.tenant_row(self.tenant()).await?.name)
+    }
+
     /// What turns players' names into this tenant's pseudonyms.
     pub(crate) async fn pseudonyms(&self) -> Result<Pseudonyms> {
         let id = self.tenant();
@@ -177,9 +185,11 @@ fn check_new_tenant(new: &NewTenant) -> Result<(String, String, NewMember)> {
         password::check(password.expose(), email.as_deref().unwrap_or_default(), &new.slug, "adminPassword")
     });
     match (slug, name, email, admin, weak) {
-        (Ok(slug), Ok(name), Ok(email), Ok(admin), None) => {
-            Ok((slug, name, NewMember { email, name: admin, role: Role::Admin, partner: None }))
-        }
+        (Ok(slug), Ok(name), Ok(email), Ok(admin), None) => Ok((
+            slug,
+            name,
+            NewMember { email, name: admin, role: Role::Admin, partner: None, language: Language::default() },
+        )),
         (slug, name, email, admin, weak) => {
             let checked = [slug.err(), name.err(), email.err(), admin.err(), weak];
             Err(Error::Invalid(checked.into_iter().flatten().collect()))

@@ -12,6 +12,7 @@ use crate::caller::Role;
 use crate::db::{AdminTx, Installation, Reach, TenantOwned, TenantTx};
 use crate::error::Fault;
 use crate::ids::{ApiKeyId, FamilyId, MemberId, OneTimeTokenId, PartnerId, RefreshTokenId, SourceId, TenantId};
+use crate::notifications::Language;
 use crate::page::{Page, PageRequest};
 use crate::paged;
 use crate::time::Timestamp;
@@ -73,6 +74,7 @@ entity!(member, "members", hidden, {
     password_hash: Option<String>,
     disabled_at: Option<Timestamp>,
     created_at: Timestamp,
+    language: String,
 });
 
 entity!(one_time_token, "one_time_tokens", hidden, {
@@ -129,8 +131,10 @@ impl TryFrom<member::Model> for Member {
             (None, None) => MemberState::Invited,
             (None, Some(_)) => MemberState::Active,
         };
+        let language = Language::parse(&row.language)
+            .ok_or_else(|| Fault::Corrupt(format!("{} reads {}", row.id, row.language)))?;
         let member::Model { id, email, name, partner_id: partner, created_at, .. } = row;
-        Ok(Self { id, email, name, role, partner, state, created_at })
+        Ok(Self { id, email, name, role, partner, state, language, created_at })
     }
 }
 
@@ -196,6 +200,7 @@ pub(super) fn new_member(
         password_hash: password,
         disabled_at: None,
         created_at: now,
+        language: new.language.as_str().to_owned(),
     }
 }
 
@@ -216,8 +221,10 @@ pub(super) async fn members(tx: &TenantTx, request: PageRequest) -> Result<Page<
     Ok(Page::cut(rows, &request))
 }
 
-pub(super) async fn administrators(tx: &TenantTx) -> Result<Vec<member::Model>, DbErr> {
-    tx.all::<member::Entity>(|members| members.filter(member::Column::Role.eq(Role::Admin.as_str()))).await
+/// Members with this role, oldest first.
+pub(super) async fn with_role(tx: &TenantTx, role: Role) -> Result<Vec<member::Model>, DbErr> {
+    let wanted = member::Column::Role.eq(role.as_str());
+    tx.all::<member::Entity>(|members| members.filter(wanted).order_by_asc(member::Column::Id)).await
 }
 
 /// Writes what may change of a member: role, password and whether it is disabled.
@@ -231,6 +238,14 @@ pub(super) async fn update_member(tx: &TenantTx, row: &member::Model) -> Result<
             ..Default::default()
         };
         members.set(changed).filter(member::Column::Id.eq(row.id))
+    })
+    .await
+    .map(drop)
+}
+
+pub(super) async fn set_language(tx: &TenantTx, id: MemberId, language: Language) -> Result<(), DbErr> {
+    tx.update::<member::Entity>(|members| {
+        members.col_expr(member::Column::Language, Expr::value(language.as_str())).filter(member::Column::Id.eq(id))
     })
     .await
     .map(drop)

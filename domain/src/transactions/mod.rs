@@ -7,6 +7,7 @@ mod batch;
 pub(crate) mod conflicts;
 mod context;
 mod decide;
+mod feeds;
 mod find;
 mod lanes;
 pub mod quarantine;
@@ -18,7 +19,7 @@ mod tables;
 mod tally;
 pub mod transaction;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use sea_orm::{ColumnTrait, QueryFilter, Select};
@@ -35,8 +36,12 @@ use submission::{Form, Resolves};
 use transaction::{Draft, Kind};
 
 pub use conflicts::Model as Conflict;
+pub(crate) use feeds::{
+    before_latest_in, facts_after_in, facts_by_ids_in, feeds_of_in, set_scores_in, test_players_in,
+};
 pub use lanes::Lanes;
 pub use quarantine::Model as QuarantinedRecord;
+pub(crate) use record::computed;
 pub use submission::{Incoming, Outcome, RecordOutcome, Submission, What};
 pub use tables::Model as Transaction;
 pub use tables::unpriced::Model as Unpriced;
@@ -140,10 +145,19 @@ impl Scoped {
         Ok(rows)
     }
 
-    /// Why transactions are not counted, by transaction.
+    /// Why transactions are not counted, by transaction. A partner's user hears of its own contracts only: why another
+    /// partner's contract cannot count a transaction tells what is agreed there.
     pub async fn unpriced(&self, ids: &[TransactionId]) -> Result<HashMap<TransactionId, Vec<Unpriced>>> {
         self.require(Permission::Read)?;
-        Ok(store::unpriced_of(&self.read().await?, ids).await?)
+        let mut unpriced = store::unpriced_of(&self.read().await?, ids).await?;
+        if self.caller().partner().is_some() {
+            let named: BTreeSet<ContractId> = unpriced.values().flatten().map(|row| row.contract_id).collect();
+            let own = self.contracts_by_ids(&named.into_iter().collect::<Vec<_>>()).await?;
+            let own: BTreeSet<ContractId> =
+                own.into_iter().map(|contract| contract.id).chain([ContractId::NONE]).collect();
+            unpriced.values_mut().for_each(|rows| rows.retain(|row| own.contains(&row.contract_id)));
+        }
+        Ok(unpriced)
     }
 
     /// The bytes of the record that a transaction came from, out of its block, whose hash is checked.

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::anomalies::{self, Judged, Lease};
 use crate::caller::Scoped;
 use crate::clock::Clock;
 use crate::db::TenantTx;
@@ -15,6 +16,7 @@ use super::context::Context;
 use super::decide::decide;
 use super::lanes::Job;
 use super::submission::{RecordOutcome, Submission};
+use super::transaction::Fact;
 use super::{conflicts, find, quarantine, store};
 use crate::contracts::Book;
 
@@ -121,6 +123,8 @@ async fn rehearse(scoped: &Scoped, submission: Submission) -> Result<()> {
 async fn run(scoped: &Scoped, submissions: Vec<Submission>, keep: bool) -> Result<Answers> {
     scoped
         .durable(async move |writer| {
+            // A rehearsal records nothing, and nobody remembers it.
+            let mut seat = if keep { Some(writer.detectors().lease(writer.tenant()).await) } else { None };
             let tx = writer.begin().await?;
             let requests: Vec<_> = submissions.iter().map(|submission| submission.once.clone()).collect();
             let known = idempotency::known_in(&writer, &tx, &requests).await?;
@@ -137,14 +141,25 @@ async fn run(scoped: &Scoped, submissions: Vec<Submission>, keep: bool) -> Resul
             }
             let mut found = find::find(&tx, &prepared.wanted, context.book.needs_rounds()).await?;
             quarantine::find_in(&tx, &prepared.wanted, &mut found).await?;
-            let (mut decision, submissions) = computed({
+            if let Some(seat) = &mut seat {
+                anomalies::prepare_in(&writer, &tx, seat).await;
+            }
+            let (mut decision, submissions, mut seat, judged) = computed({
                 let (context, clock) = (context.clone(), writer.clock().clone());
-                move || decide(prepared, &found, &context, &clock)
+                move || {
+                    let (decision, submissions) = decide(prepared, &found, &context, &clock);
+                    let judged = seat.as_mut().map(|seat| judge(seat, &decision, &context, &clock));
+                    (decision, submissions, seat, judged.unwrap_or_default())
+                }
             })
             .await?;
-            write(&writer, &tx, &context, &mut decision, &submissions).await?;
+            write(&writer, &tx, &context, &mut decision, &submissions, &judged).await?;
             if keep {
                 events::commit(&writer, tx).await?;
+                seat.iter_mut().for_each(|seat| seat.keep());
+                if !judged.findings.is_empty() {
+                    writer.detectors().hint(writer.tenant());
+                }
                 writer.lanes().touch(writer.tenant());
             } else {
                 tx.rollback().await?;
@@ -158,13 +173,19 @@ async fn run(scoped: &Scoped, submissions: Vec<Submission>, keep: bool) -> Resul
         .await
 }
 
+/// What the detector says of the facts that are new, in the order in which they are recorded.
+fn judge(seat: &mut Lease, decision: &Decision, context: &Context, clock: &Clock) -> Judged {
+    let facts: Vec<(TransactionId, &Fact)> = decision.facts.iter().map(|new| (new.id, &new.fact)).collect();
+    seat.judge(&facts, |fact| context.book.is_test(fact), clock.now())
+}
+
 async fn checked(submissions: Vec<Submission>, context: &Arc<Context>) -> Result<Prepared> {
     let context = context.clone();
     computed(move || Prepared::check(submissions, &context)).await
 }
 
 /// Work that computes for milliseconds goes to the pool for such work; the event loop stays free.
-pub(super) async fn computed<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+pub(crate) async fn computed<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(|error| Fault::Internal(error.to_string()).into())
 }
 
@@ -174,9 +195,12 @@ async fn write(
     context: &Context,
     decision: &mut Decision,
     submissions: &[Submission],
+    judged: &Judged,
 ) -> Result<()> {
     let now = scoped.clock().now();
-    store::write(tx, decision, submissions, now).await?;
+    store::write(tx, decision, submissions, judged, now).await?;
+    let facts = decision.facts.iter().map(|new| (new.id, new.fact.source, new.fact.test));
+    anomalies::write_in(tx, scoped.clock(), facts, judged).await?;
     find::find_conflicting(tx, decision).await?;
     conflicts::write_in(tx, &decision.conflicts, now).await?;
     quarantine::write_in(tx, decision, submissions, now).await?;

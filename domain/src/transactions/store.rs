@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use sea_orm::entity::prelude::*;
 use sea_orm::{DbErr, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Value, sea_query};
 
+use crate::anomalies::Judged;
 use crate::db::TenantTx;
 use crate::db::bulk::Insert;
 use crate::error::{Fault, Result};
@@ -53,6 +54,8 @@ const TRANSACTIONS: Insert = Insert {
         "block_id",
         "block_offset",
         "block_length",
+        "score",
+        "model_id",
     ],
     on_conflict: "",
 };
@@ -85,13 +88,16 @@ pub(super) async fn write(
     tx: &TenantTx,
     decision: &Decision,
     submissions: &[Submission],
+    judged: &Judged,
     now: Timestamp,
 ) -> Result<(), DbErr> {
     tx.bulk_insert(&BLOCKS, block_values(decision, submissions, now)).await?;
     let (mut rows, mut keys) =
-        (Vec::with_capacity(decision.facts.len() * 25), Vec::with_capacity(decision.facts.len() * 4));
-    for new in &decision.facts {
+        (Vec::with_capacity(decision.facts.len() * 27), Vec::with_capacity(decision.facts.len() * 4));
+    for (number, new) in decision.facts.iter().enumerate() {
         fact_values(new, now, &mut rows);
+        let score = judged.scores.get(number).copied().flatten();
+        rows.extend([score.into(), score.map(|_| judged.model.0).into()]);
         let fact = &new.fact;
         keys.extend([fact.source.into(), fact.external_id.as_str().into(), new.id.into(), new.hash.to_vec().into()]);
     }

@@ -4,7 +4,7 @@ use sea_orm::entity::prelude::*;
 
 use crate::db::{Reach, tenant_owned};
 use crate::error::Fault;
-use crate::ids::{BlockId, ContractId, SourceId, TenantId, TransactionId};
+use crate::ids::{BlockId, ContractId, ModelId, SourceId, TenantId, TransactionId};
 use crate::money::Units;
 use crate::time::Timestamp;
 
@@ -41,6 +41,10 @@ pub struct Model {
     pub block_id: BlockId,
     pub block_offset: i64,
     pub block_length: i64,
+    /// Thousandths of a natural logarithm: how odd the detector finds it. Not part of the fact: one that was recorded
+    /// without gets it later.
+    pub score: Option<i64>,
+    pub model_id: Option<ModelId>,
 }
 
 tenant_owned!(Reach::Source(Column::SourceId));

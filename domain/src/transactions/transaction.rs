@@ -89,6 +89,11 @@ impl Affects {
 /// A player's pseudonym: the first 16 bytes of a hash keyed by the tenant.
 pub type Player = [u8; 16];
 
+/// A pseudonym as people see it, in hexadecimal digits.
+pub fn shown_player(player: &[u8]) -> String {
+    player.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// What a source says happened, as texts: out of a mapping, or from a caller. [`check`] makes a [`Fact`] of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

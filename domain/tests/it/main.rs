@@ -1,6 +1,7 @@
 //! The core on a real database, through its public face. One binary, because linking it is what takes time.
 
 mod access;
+mod anomalies;
 mod calendars;
 mod contracts;
 mod crash;
@@ -10,10 +11,12 @@ mod facts;
 mod gathering;
 mod idempotency;
 mod late;
+mod mails;
 mod orders;
 mod recording;
 mod rollbacks;
 mod rounds;
+mod smtp;
 mod sources;
 mod support;
 mod uploads;

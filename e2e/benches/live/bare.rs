@@ -83,7 +83,7 @@ impl Bare {
     /// Sends `text` to all, so many times and at this pace. CPU of the process in µs for each message received.
     pub async fn broadcast(&mut self, text: &str, times: usize, pace: Duration) -> f64 {
         let process = self.process.id().expect("it runs");
-        let (before, already) = (saldo::cpu(process), *self.received.borrow());
+        let (before, already) = (saldo::cpu_of(process), *self.received.borrow());
         let mut pace = tokio::time::interval(pace);
         for _ in 0..times {
             pace.tick().await;
@@ -91,6 +91,6 @@ impl Bare {
         }
         let all = already + times * self.clients.len();
         self.received.wait_for(|received| *received >= all).await.expect("all is received");
-        (saldo::cpu(process) - before).as_secs_f64() * 1e6 / (all - already) as f64
+        (saldo::cpu_of(process) - before).as_secs_f64() * 1e6 / (all - already) as f64
     }
 }

@@ -6,16 +6,21 @@ use std::process::Stdio;
 use tokio::process::Command;
 
 use crate::crash::set_up;
-use crate::saldo::Saldo;
+use crate::saldo::{PASSWORD, Saldo};
 
 /// The folder of the clients; `None` where they are not installed, which says so.
-fn clients() -> Option<PathBuf> {
+pub fn clients() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients");
     if folder.join("node_modules").exists() {
         return Some(folder);
     }
     eprintln!("SKIPPED: the clients are not installed; run `npm ci` in e2e/clients, or `make test`");
     None
+}
+
+/// Where the browser is; it need not be there.
+fn chromium() -> PathBuf {
+    std::env::var_os("CHROMIUM").map_or_else(|| PathBuf::from("/usr/bin/chromium"), PathBuf::from)
 }
 
 /// Runs one of the clients' test files; what it said.
@@ -25,6 +30,8 @@ async fn run(folder: &Path, file: &str, saldo: &Saldo, token: &str) -> String {
         .current_dir(folder)
         .env("SALDO_URL", saldo.url("/graphql"))
         .env("SALDO_TOKEN", token)
+        .env("SALDO_PASSWORD", PASSWORD)
+        .env("CHROMIUM", chromium())
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output()
@@ -56,4 +63,18 @@ async fn the_clients_that_people_use_work_unchanged() {
     for client in ["graphql-ws", "graphql-sse", "urql", "Apollo"] {
         assert!(said.contains(client), "{client} ran: {said}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_page_shows_what_grows_and_what_is_odd_to_people_and_to_axe() {
+    let Some(folder) = clients() else { return };
+    if !chromium().exists() {
+        eprintln!("SKIPPED: there is no browser at {}; CHROMIUM names another place", chromium().display());
+        return;
+    }
+    let mut saldo = Saldo::new().await;
+    saldo.tenant("acme").await;
+    saldo.serve().await;
+    let game = set_up(&saldo, "acme", "CARRY").await;
+    run(&folder, "page.test.js", &saldo, &game.token).await;
 }

@@ -1,5 +1,6 @@
 //! `saldo demo`: what it prints works when pasted, and started again it goes on from where it was.
 
+use std::collections::BTreeSet;
 use std::process::Stdio;
 
 use serde_json::{Value, json};
@@ -78,31 +79,67 @@ async fn the_demo_shows_what_it_prints_and_goes_on_from_where_it_was() {
         first.ask(&saldo, Some(&token), query).await;
     }
     // Killed in the middle of its past.
-    let files = json!({ "query": "{ importRuns(first: 10) { nodes { id } } }" }).to_string();
-    while first.ask(&saldo, Some(&token), &files).await["importRuns"]["nodes"].as_array().map_or(0, Vec::len) < 10 {}
+    let files = json!({ "query": "{ importRuns(first: 30) { nodes { id } } }" }).to_string();
+    while first.ask(&saldo, Some(&token), &files).await["importRuns"]["nodes"].as_array().map_or(0, Vec::len) < 20 {}
     let printed = first.kill().await;
 
     let mut second = Demo::start(&saldo).await;
     let token = second.sign_in(&saldo).await;
     second.caught_up().await;
-    let query = "{ booksCheck { findings } settlements { nodes { transactionCount } } \
-                 importRuns(first: 100) { nodes { fileName state conflicting } } \
+    let query = "{ booksCheck { findings } \
+                 settlements { nodes { contract { name } currency periodStart transactionCount total { amount } blockers { code } } } \
+                 sources { nodes { id name } } conflicts { nodes { externalId } } \
                  transactions(filter: { unpriced: true }) { nodes { id } } }";
     let seen = second.ask(&saldo, Some(&token), &json!({ "query": query }).to_string()).await;
     assert_eq!(seen["booksCheck"]["findings"], json!([]));
-    assert_eq!(seen["transactions"]["nodes"], json!([]), "the contract covers all of it");
-    let settlements = seen["settlements"]["nodes"].as_array().expect("a list");
-    assert_eq!(settlements.len(), 2, "the month before, and this one");
-    assert!(settlements.iter().any(|settlement| settlement["transactionCount"].as_i64() > Some(50_000)));
-    let mut files: Vec<String> = Vec::new();
-    for run in seen["importRuns"]["nodes"].as_array().expect("a list").iter().rev() {
-        assert_eq!((&run["conflicting"], &run["state"]), (&json!(0), &json!("COMPLETED")), "{run}");
-        files.push(run["fileName"].as_str().expect("a name").to_owned());
-    }
-    assert!(files.len() > 28, "{files:?}");
-    for pair in files.windows(2) {
-        let (end, start) = (pair[0].split(['-', '.']).nth(2), pair[1].split('-').nth(1));
-        assert_eq!(end, start, "no gap and nothing twice");
+    assert_eq!(seen["transactions"]["nodes"], json!([]), "the contracts cover all of it");
+    assert_eq!(seen["conflicts"]["nodes"], json!([]), "what is told again is the same");
+    settled(seen["settlements"]["nodes"].as_array().expect("a list"));
+    let sources = seen["sources"]["nodes"].as_array().expect("a list");
+    assert_eq!(sources.len(), 3);
+    for source in sources {
+        let query = format!(
+            "{{ importRuns(filter: {{ sourceId: {} }}, first: 100) {{ nodes {{ fileName state conflicting }} }} }}",
+            source["id"]
+        );
+        let runs = second.ask(&saldo, Some(&token), &json!({ "query": query }).to_string()).await;
+        delivered(&source["name"], runs["importRuns"]["nodes"].as_array().expect("a list"));
     }
     assert_eq!(second.kill().await, printed, "the same sign-ins");
+}
+
+/// Every contract has a settlement of each of its periods, from the month before on, and no day is missing.
+fn settled(settlements: &[Value]) {
+    let periods = |contract: &str| settlements.iter().filter(|one| one["contract"]["name"] == contract).count();
+    for contract in ["Lumen Games, revenue share", "Empire Draws, tickets sold", "Empire Draws, betting turnover"] {
+        assert_eq!(periods(contract), 2, "{contract}: the month before, and this one");
+    }
+    let halves = periods("Komet, half-monthly by game");
+    assert!((3..=4).contains(&halves), "two halves of the month before, and one or two of this one: {halves}");
+    assert_eq!(settlements.len(), 6 + halves);
+    let currencies: BTreeSet<_> = settlements.iter().map(|settlement| settlement["currency"].as_str()).collect();
+    assert_eq!(currencies, BTreeSet::from([Some("EUR"), Some("KRW"), Some("USD")]));
+    assert!(settlements.iter().any(|settlement| settlement["transactionCount"].as_i64() > Some(50_000)));
+    for settlement in settlements {
+        let blockers = settlement["blockers"].as_array().expect("a list");
+        assert!(blockers.iter().all(|blocker| blocker["code"] != "MISSING_DAYS"), "{settlement}");
+    }
+}
+
+/// A provider that sends files has sent them one after the other.
+fn delivered(source: &Value, runs: &[Value]) {
+    if source == "empire-sales" {
+        assert_eq!(runs, [] as [Value; 0], "it sends no files");
+        return;
+    }
+    let mut files: Vec<&str> = Vec::new();
+    for run in runs.iter().rev() {
+        assert_eq!((&run["conflicting"], &run["state"]), (&json!(0), &json!("COMPLETED")), "{run}");
+        files.push(run["fileName"].as_str().expect("a name"));
+    }
+    assert!(files.len() > 28, "{source}: {files:?}");
+    for pair in files.windows(2) {
+        let (end, start) = (pair[0].split(['-', '.']).nth(2), pair[1].split('-').nth(1));
+        assert_eq!(end, start, "{source}: no gap and nothing twice");
+    }
 }

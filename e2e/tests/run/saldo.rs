@@ -11,8 +11,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
 
-const PASSWORD: &str = "correct staple battery";
+pub const PASSWORD: &str = "correct staple battery";
 
 static COUNTER: AtomicU64 = AtomicU64::new(0);
 
@@ -26,12 +27,12 @@ pub struct Demo {
 impl Demo {
     /// The CPU time that the process has taken.
     pub fn cpu(&self) -> Duration {
-        cpu(self.process)
+        cpu_of(self.process)
     }
 }
 
 /// The CPU time that a process has taken, of all its threads.
-pub fn cpu(process: u32) -> Duration {
+pub fn cpu_of(process: u32) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("Linux");
     let (_, fields) = stat.rsplit_once(')').expect("a name in brackets");
     // User and system time are the 14th and 15th field, in hundredths of a second on every Linux.
@@ -39,9 +40,17 @@ pub fn cpu(process: u32) -> Duration {
     Duration::from_millis(10 * ticks.sum::<u64>())
 }
 
+/// Lines that the server logs: those that nobody has read yet, and all of them.
+struct Log {
+    lines: mpsc::UnboundedReceiver<String>,
+    all: String,
+}
+
 pub struct Saldo {
     pub folder: PathBuf,
     server: Option<(Child, String)>,
+    /// What the server has logged, where the test wants to know.
+    log: Option<Log>,
     client: reqwest::Client,
 }
 
@@ -52,7 +61,7 @@ impl Saldo {
         let folder = std::env::temp_dir().join(format!("saldo-e2e-{}-{number}", std::process::id()));
         std::fs::remove_dir_all(&folder).ok();
         std::fs::create_dir_all(&folder).expect("a folder");
-        let saldo = Self { folder, server: None, client: reqwest::Client::new() };
+        let saldo = Self { folder, server: None, log: None, client: reqwest::Client::new() };
         saldo.done(&["migrate"], "").await;
         saldo
     }
@@ -102,7 +111,47 @@ impl Saldo {
 
     /// Serves on a free port, once it listens.
     pub async fn serve(&mut self) {
-        let mut child = self.command(&["serve"]).stderr(Stdio::inherit()).spawn().expect("it starts");
+        self.serve_set(&[]).await;
+    }
+
+    /// The same with settings of its own.
+    pub async fn serve_set(&mut self, settings: &[(&str, &str)]) {
+        let mut command = self.command(&["serve"]);
+        let child = command.envs(settings.iter().copied()).stderr(Stdio::inherit()).spawn().expect("it starts");
+        self.listens(child).await;
+    }
+
+    /// The same with these settings; [`Saldo::logged`] and [`Saldo::terminate_logged`] read what it logs.
+    pub async fn serve_with(&mut self, settings: &[(&str, &str)]) {
+        let mut child = self.command(&["serve"]).envs(settings.iter().copied()).spawn().expect("it starts");
+        let mut log = BufReader::new(child.stderr.take().expect("its log")).lines();
+        let (tell, lines) = mpsc::unbounded_channel();
+        // Whoever logs more than a pipe holds would wait for a reader.
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = log.next_line().await {
+                tell.send(line).ok();
+            }
+        });
+        self.log = Some(Log { lines, all: String::new() });
+        self.listens(child).await;
+    }
+
+    /// Waits until the server logs these words.
+    pub async fn logged(&mut self, words: &str) {
+        let log = self.log.as_mut().expect("its log");
+        let read = async { while !log.next().await.expect("it goes on").contains(words) {} };
+        tokio::time::timeout(Duration::from_secs(60), read).await.unwrap_or_else(|_| panic!("{words}"));
+    }
+
+    /// SIGTERM; all that it logged.
+    pub async fn terminate_logged(&mut self) -> String {
+        let mut log = self.log.take().expect("its log");
+        let rest = async { while log.next().await.is_some() {} };
+        tokio::join!(self.terminate(), rest);
+        log.all
+    }
+
+    async fn listens(&mut self, mut child: Child) {
         let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
         let line = lines.next_line().await.expect("a line").expect("it says where it is");
         let address = line.rsplit(' ').next().expect("an address").to_owned();
@@ -153,6 +202,12 @@ impl Saldo {
         assert!(told.success() && child.wait().await.expect("it ends").success());
     }
 
+    /// The server's process.
+    pub fn process(&self) -> u32 {
+        let (child, _) = self.server.as_ref().expect("a server");
+        child.id().expect("it runs")
+    }
+
     pub fn url(&self, path: &str) -> String {
         let (_, address) = self.server.as_ref().expect("a server");
         format!("{address}{path}")
@@ -167,7 +222,7 @@ impl Saldo {
         self.sign_in(slug, &format!("ada@{slug}.test"), PASSWORD).await
     }
 
-    async fn sign_in(&self, slug: &str, email: &str, password: &str) -> String {
+    pub async fn sign_in(&self, slug: &str, email: &str, password: &str) -> String {
         let input = json!({ "tenant": slug, "email": email, "password": password });
         let query = "mutation($input: SignInInput!) { signIn(input: $input) { accessToken userErrors { message } } }";
         let answer = self.graphql(None, query, json!({ "input": input })).await;
@@ -195,6 +250,15 @@ impl Saldo {
         let mut answer = self.graphql(Some(token), &query, json!({ "input": input })).await;
         assert_eq!(answer[name]["userErrors"], json!([]), "{name}");
         answer[name].take()
+    }
+}
+
+impl Log {
+    async fn next(&mut self) -> Option<String> {
+        let line = self.lines.recv().await?;
+        self.all += &line;
+        self.all.push('\n');
+        Some(line)
     }
 }
 

@@ -46,6 +46,10 @@ fn read(statement: &str, tables: &mut BTreeMap<String, Table>) {
             let key = (what.trim().to_owned(), split_list(body));
             tables.entry(table.trim().to_owned()).or_default().keys.push(key);
         }
+        ["ALTER", "TABLE", table, "ADD", "COLUMN", ..] => {
+            let (_, column) = statement.split_once(" ADD COLUMN ").unwrap_or_default();
+            tables.entry(table.to_owned()).or_default().read(column);
+        }
         _ => {
             let key = (format!("statement '{}'", words.join(" ")), vec!["is not understood".to_owned()]);
             tables.entry("?".to_owned()).or_default().keys.push(key);
@@ -217,6 +221,9 @@ mod tests {
                     CREATE INDEX a_i ON a (tenant_id, id);\nCREATE TABLE tenants (id UUID PRIMARY KEY);";
         assert_eq!(keys_without_tenant(&sql(good)), Vec::<String>::new());
         assert_eq!(sql(good)["a"].columns, ["tenant_id", "id"]);
+        let grown = sql(&format!("{good} ALTER TABLE a ADD COLUMN b TEXT NOT NULL DEFAULT 'B';"));
+        assert_eq!(grown["a"].columns, ["tenant_id", "id", "b"]);
+        assert_eq!(keys_without_tenant(&grown), Vec::<String>::new());
         for bad in [
             "CREATE TABLE a (tenant_id UUID, id UUID, PRIMARY KEY (id, tenant_id));",
             "CREATE TABLE a (tenant_id UUID, id UUID UNIQUE, PRIMARY KEY (tenant_id, id));",
@@ -225,6 +232,7 @@ mod tests {
             "CREATE TABLE a (tenant_id UUID, PRIMARY KEY (tenant_id), FOREIGN KEY (tenant_id) REFERENCES b (id));",
             "CREATE TABLE a (tenant_id UUID, id UUID, PRIMARY KEY (tenant_id)); CREATE INDEX i ON a (id);",
             "CREATE TABLE a (tenant_id UUID);",
+            "CREATE TABLE a (tenant_id UUID, PRIMARY KEY (tenant_id)); ALTER TABLE a ADD COLUMN b UUID UNIQUE;",
             "CREATE TABLE a (tenant_id UUID, PRIMARY KEY (tenant_id)); CREATE TRIGGER t;",
         ] {
             assert!(!keys_without_tenant(&sql(bad)).is_empty(), "{bad}");

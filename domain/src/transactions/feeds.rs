@@ -1,0 +1,104 @@
+//! What others ask of recorded facts: to read them in order, to know which lines they feed, to keep their scores.
+
+use std::collections::BTreeSet;
+
+use sea_orm::entity::prelude::*;
+use sea_orm::{QueryFilter, QueryOrder, QuerySelect};
+
+use crate::caller::Scoped;
+use crate::contracts::{Book, Feed, Pricer, Verdict};
+use crate::db::TenantTx;
+use crate::error::Result;
+use crate::ids::{ModelId, TransactionId};
+
+use super::batch::round_key;
+use super::tables::{Column, Entity, round};
+use super::transaction::{Fact, Kind};
+use super::{find, record, store};
+
+/// Facts in the order they were recorded, from after `after` on, some thousands at a time.
+pub(crate) async fn facts_after_in(tx: &TenantTx, after: TransactionId) -> Result<Vec<(TransactionId, Fact)>> {
+    let stored = store::facts_after(tx, after).await?;
+    Ok(stored.into_iter().map(|stored| (stored.id, stored.fact)).collect())
+}
+
+/// After which transaction the latest `count` begin; the first of all where there are not more.
+pub(crate) async fn before_latest_in(tx: &TenantTx, count: u64) -> Result<TransactionId> {
+    let row = tx.one::<Entity>(|q| q.order_by_desc(Column::Id).offset(count).limit(1)).await?;
+    Ok(row.map_or(TransactionId::NONE, |row| row.id))
+}
+
+/// These facts in the order they were recorded.
+pub(crate) async fn facts_by_ids_in(tx: &TenantTx, ids: &[TransactionId]) -> Result<Vec<(TransactionId, Fact)>> {
+    let mut facts = Vec::with_capacity(ids.len());
+    for row in store::by_ids(tx, ids).await? {
+        facts.push((row.id, row.fact()?));
+    }
+    facts.sort_by_key(|(id, _)| *id);
+    Ok(facts)
+}
+
+/// Keeps the scores of what was recorded without one. The facts themselves never change.
+pub(crate) async fn set_scores_in(tx: &TenantTx, scores: &[(TransactionId, i64)], model: ModelId) -> Result<()> {
+    for (id, score) in scores {
+        tx.update::<Entity>(|q| {
+            q.col_expr(Column::Score, (*score).into())
+                .col_expr(Column::ModelId, Expr::value(model))
+                .filter(Column::Id.eq(*id))
+                .filter(Column::Score.is_null())
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// Who of the tenant's players only tests.
+pub(crate) struct TestPlayers(Book);
+
+impl TestPlayers {
+    pub(crate) fn contains(&self, fact: &Fact) -> bool {
+        self.0.is_test(fact)
+    }
+}
+
+pub(crate) async fn test_players_in(scoped: &Scoped, tx: &TenantTx) -> Result<TestPlayers> {
+    Ok(TestPlayers(record::load_context_in(scoped, tx).await?.book))
+}
+
+/// Where these transactions count, as of now: every contract's period and rate class once. A rollback counts where
+/// what it undoes does.
+pub(crate) async fn feeds_of_in(scoped: &Scoped, tx: &TenantTx, ids: &[TransactionId]) -> Result<Vec<Feed>> {
+    let context = record::load_context_in(scoped, tx).await?;
+    let (mut feeds, mut seen) = (Vec::new(), BTreeSet::new());
+    for (id, fact) in facts_by_ids_in(tx, ids).await? {
+        let fact = if fact.kind == Kind::Rollback {
+            let key = (fact.source, fact.reverses.clone().unwrap_or_default());
+            let Some((_, undone)) = find::matched_target(tx, id, key).await? else { continue };
+            undone
+        } else {
+            fact
+        };
+        let closed_at = match round_key(&fact).filter(|_| context.book.needs_rounds()) {
+            Some((source, name, player)) => {
+                let round = tx.one::<round::Entity>(|q| {
+                    q.filter(round::Column::SourceId.eq(source))
+                        .filter(round::Column::Round.eq(name))
+                        .filter(round::Column::Player.eq(player.to_vec()))
+                });
+                round.await?.map(|row| row.closed_at)
+            }
+            None => None,
+        };
+        let mut verdicts = Vec::new();
+        // A pricer is not kept across a wait.
+        Pricer::new(&context.book).price(&fact, closed_at, &mut verdicts);
+        for verdict in verdicts {
+            if let Verdict::Feeds(feed) = verdict
+                && seen.insert((feed.contract, feed.period.start, feed.class.clone()))
+            {
+                feeds.push(feed);
+            }
+        }
+    }
+    Ok(feeds)
+}

@@ -1,0 +1,158 @@
+//! What is asked of every transaction: a fixed list of numbers, each against what was usual before.
+
+mod memory;
+mod observation;
+mod returns;
+mod running;
+mod state;
+mod store;
+
+use crate::hash;
+
+pub use memory::{Memory, Room};
+pub use observation::{Kind, Observation};
+pub use returns::ReturnAlarm;
+
+/// The version of the list and of how its numbers are made. A model fits one version.
+pub const VERSION: u32 = 1;
+pub const COUNT: usize = Feature::ALL.len();
+
+/// A row of features, in the order of [`Feature::ALL`]; what is not known is not a number.
+pub type Row = [f64; COUNT];
+
+/// Amounts are compared as logarithms, by side (what is staked or sold, what is won), within one currency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Feature {
+    /// Standard deviations of the amount from what this player usually has.
+    AmountOfPlayer,
+    /// The same, from what this product usually has.
+    AmountOfProduct,
+    /// The same, from what this source usually has.
+    AmountOfSource,
+    /// ln of the amount over the one before it, of this player.
+    AmountStep,
+    /// Standard deviations of ln(won ÷ staked) in the round from what this product usually pays.
+    PayoutOfProduct,
+    /// The same, from what this player is usually paid.
+    PayoutOfPlayer,
+    /// ln(1 + count) of the player's transactions, fading over the hour.
+    CountHour,
+    /// The same, fading over the day.
+    CountDay,
+    /// ln of the hour's count over that of an average hour of the week.
+    CountBurst,
+    /// ln(1 + what the player staked ÷ the product's usual stake), fading over the hour.
+    SumHour,
+    /// The same, fading over the day.
+    SumDay,
+    /// Standard deviations of ln(seconds since the player's transaction before) from what is usual.
+    Gap,
+    /// ln(1 + how often this player had this product), up to a hundred times.
+    PairCount,
+    /// ln(1 + hours since the player was first seen), up to a day.
+    PlayerAge,
+    /// −ln of how often the player is active in this hour of the day (UTC).
+    HourOfPlayer,
+    /// The same of the source.
+    HourOfSource,
+    /// Standard deviations of how many rounds the player won from what the payouts make likely.
+    Luck,
+    /// ln(1 + count) of stakes about twice the one before, fading over the hour.
+    Doubled,
+    /// How far the source's latest amounts lie from what their players usually have, on average.
+    SourceShift,
+    /// The part of the latest sequences of three transactions that the source sent before.
+    RepeatedSequence,
+    /// Whether the same player, product, kind, amount and time came before.
+    RepeatedFact,
+    /// ln of the source's rate in the last ten minutes over that of its week.
+    SourceRate,
+    /// ln of what the player won over what was staked, fading over the day.
+    ReturnDay,
+    /// How many of the others are missing.
+    Missing,
+}
+
+impl Feature {
+    pub const ALL: [Self; 24] = [
+        Self::AmountOfPlayer,
+        Self::AmountOfProduct,
+        Self::AmountOfSource,
+        Self::AmountStep,
+        Self::PayoutOfProduct,
+        Self::PayoutOfPlayer,
+        Self::CountHour,
+        Self::CountDay,
+        Self::CountBurst,
+        Self::SumHour,
+        Self::SumDay,
+        Self::Gap,
+        Self::PairCount,
+        Self::PlayerAge,
+        Self::HourOfPlayer,
+        Self::HourOfSource,
+        Self::Luck,
+        Self::Doubled,
+        Self::SourceShift,
+        Self::RepeatedSequence,
+        Self::RepeatedFact,
+        Self::SourceRate,
+        Self::ReturnDay,
+        Self::Missing,
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AmountOfPlayer => "AMOUNT_OF_PLAYER",
+            Self::AmountOfProduct => "AMOUNT_OF_PRODUCT",
+            Self::AmountOfSource => "AMOUNT_OF_SOURCE",
+            Self::AmountStep => "AMOUNT_STEP",
+            Self::PayoutOfProduct => "PAYOUT_OF_PRODUCT",
+            Self::PayoutOfPlayer => "PAYOUT_OF_PLAYER",
+            Self::CountHour => "COUNT_HOUR",
+            Self::CountDay => "COUNT_DAY",
+            Self::CountBurst => "COUNT_BURST",
+            Self::SumHour => "SUM_HOUR",
+            Self::SumDay => "SUM_DAY",
+            Self::Gap => "GAP",
+            Self::PairCount => "PAIR_COUNT",
+            Self::PlayerAge => "PLAYER_AGE",
+            Self::HourOfPlayer => "HOUR_OF_PLAYER",
+            Self::HourOfSource => "HOUR_OF_SOURCE",
+            Self::Luck => "LUCK",
+            Self::Doubled => "DOUBLED",
+            Self::SourceShift => "SOURCE_SHIFT",
+            Self::RepeatedSequence => "REPEATED_SEQUENCE",
+            Self::RepeatedFact => "REPEATED_FACT",
+            Self::SourceRate => "SOURCE_RATE",
+            Self::ReturnDay => "RETURN_DAY",
+            Self::Missing => "MISSING",
+        }
+    }
+
+    /// Whether an extreme value is enough by itself, however usual all others are.
+    pub const fn is_enough(self) -> bool {
+        matches!(
+            self,
+            Self::AmountOfPlayer
+                | Self::AmountOfProduct
+                | Self::AmountOfSource
+                | Self::Luck
+                | Self::Doubled
+                | Self::SourceShift
+                | Self::RepeatedSequence
+        )
+    }
+}
+
+/// Places in a row of the features that count alone.
+pub fn enough_alone() -> Vec<usize> {
+    (0..COUNT).filter(|place| Feature::ALL[*place].is_enough()).collect()
+}
+
+/// Tells lists of features apart, so that a model never scores with another list than it was fitted to.
+pub fn schema_hash() -> u64 {
+    let list: Vec<String> =
+        Feature::ALL.iter().map(|feature| format!("{} {}", feature.as_str(), feature.is_enough())).collect();
+    hash(&[&VERSION.to_le_bytes(), list.join(",").as_bytes()])
+}
