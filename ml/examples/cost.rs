@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .collect();
     let mut memory = Memory::new(Room::default());
     let begun = Instant::now();
-    let rows: Vec<Row> = seen.iter().map(|seen| memory.observe(seen).0).collect();
+    let rows: Vec<Row> = seen.iter().map(|seen| memory.observe(seen).row).collect();
     println!("features alone: {:.2} µs a row", begun.elapsed().as_secs_f64() * 1e6 / ROWS as f64);
     memory.keep();
     let begun = Instant::now();
@@ -46,7 +46,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut times: Vec<u32> = Vec::with_capacity(ROWS);
     for seen in &seen {
         let begun = Instant::now();
-        let row = memory.observe(seen).0;
+        let row = memory.observe(seen).row;
         odd += model.score(&row, &mut scratch).surprise;
         memory.keep();
         times.push(begun.elapsed().as_nanos() as u32);

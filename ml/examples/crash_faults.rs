@@ -60,7 +60,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut memory = Memory::new(Room::default());
     let mut rows = Vec::new();
     for record in past {
-        observed(record, |seen| rows.push(memory.observe(seen).0));
+        observed(record, |seen| rows.push(memory.observe(seen).row));
         memory.keep();
     }
     // What came first had nothing to be compared with.
@@ -235,7 +235,7 @@ fn settle(model: &Model, records: &[Record]) -> Alerts {
     let mut scratch = Scratch::new(ml::features::COUNT);
     for (number, record) in records.iter().enumerate() {
         observed(record, |seen| {
-            let row = memory.observe(seen).0;
+            let row = memory.observe(seen).row;
             if number >= records.len() * 4 / 5 {
                 alerts.decide(model.score(&row, &mut scratch).surprise, seen.at, WANTED);
             }
@@ -253,7 +253,7 @@ fn run(model: &Model, memory: &Memory, mut alerts: Alerts, records: &[Record]) -
         begun |= record.injected;
         rounds += usize::from(begun);
         observed(record, |seen| {
-            let (row, returns) = memory.observe(seen);
+            let ml::features::Observed { row, returns, .. } = memory.observe(seen);
             let alert = alerts.decide(model.score(&row, &mut scratch).surprise, seen.at, WANTED) == Decision::Alert;
             outcome.alerts += usize::from(alert);
             outcome.transactions += 1;

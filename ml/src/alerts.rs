@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 /// How far one transaction moves the threshold, per unit by which its outcome differs from the rate.
 const STEP: f64 = 0.04;
 const DAY_MICROS: i64 = 86_400_000_000;
+/// −ln of how much rarer than wanted that is.
+const CAUTION: f64 = 1.6;
 
 /// What a tenant wants.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,6 +36,12 @@ pub struct Alerts {
 impl Alerts {
     pub fn new(wanted: Wanted) -> Self {
         Self { threshold: start(wanted), day: i64::MIN, today: 0 }
+    }
+
+    /// For scores by a model of other houses: what is odd in those may well be usual in this one, so it begins with
+    /// what is far odder. As everywhere, the threshold follows the wanted rate from there.
+    pub fn cautious(wanted: Wanted) -> Self {
+        Self { threshold: start(wanted) + CAUTION, ..Self::new(wanted) }
     }
 
     /// Decides about a score's surprise; `at` is when it happened, in microseconds since 1970.

@@ -87,12 +87,12 @@ fn rows_of(house: House, seed: u64) -> Vec<Row> {
             player: house.names_players.then_some(&name[..]),
             round: house.has_rounds.then_some(id.as_str()),
         };
-        rows.push(memory.observe(&stake).0);
+        rows.push(memory.observe(&stake).row);
         // The house keeps four of a hundred, whatever is paid.
         let payout = if product == "wheel" { 2.0 } else { (1.0 / rng.gen_range(0.01..1.0_f64)).clamp(1.1, 50.0) };
         if rng.gen_bool((0.96 / payout).min(1.0)) {
             let won = Observation { kind: Kind::Win, amount: amount * payout, at: now + 3_000_000, ..stake };
-            rows.push(memory.observe(&won).0);
+            rows.push(memory.observe(&won).row);
         }
         memory.keep();
     }

@@ -25,7 +25,7 @@ fn observe(memory: &mut Memory, turn: usize) -> Row {
         player: Some(player.as_bytes()),
         round: Some(&round),
     };
-    memory.observe(&seen).0
+    memory.observe(&seen).row
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn scoring_allocates_nothing() {
                 player: Some(player.as_bytes()),
                 round: Some(round),
             };
-            let row = memory.observe(&seen).0;
+            let row = memory.observe(&seen).row;
             surprise += model.score(&row, &mut scratch).surprise;
             surprise += model.reasons(&row, &mut scratch).map(|(_, reason)| reason.weight).sum::<f64>();
             memory.keep();
@@ -106,7 +106,7 @@ fn a_million_players_and_names_of_ten_kilobytes_are_remembered_in_bounded_room()
             player: Some(if turn % 10_000 == 0 { long.as_bytes() } else { &player }),
             round: None,
         };
-        let row = memory.observe(&seen).0;
+        let row = memory.observe(&seen).row;
         assert!(row.iter().all(|value| !value.is_infinite()));
         memory.keep();
     }
@@ -160,12 +160,12 @@ proptest! {
                 player: (player[0] > 0).then_some(&player[..]),
                 round: Some(&round),
             };
-            let row = memory.observe(&seen).0;
+            let row = memory.observe(&seen).row;
             prop_assert!(row.iter().all(|value| !value.is_infinite()), "{row:?}");
             // What is taken back never was.
             if number % 3 == 0 {
                 memory.take_back();
-                prop_assert_eq!(memory.observe(&seen).0.map(f64::to_bits), row.map(f64::to_bits));
+                prop_assert_eq!(memory.observe(&seen).row.map(f64::to_bits), row.map(f64::to_bits));
                 memory.take_back();
                 prop_assert!(memory.written() == before);
             }

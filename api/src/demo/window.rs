@@ -22,16 +22,21 @@ pub(super) struct Window {
 const STAMP: &str = "%Y%m%dT%H%M%SZ";
 
 impl Window {
-    /// Whether somebody may be watching: a short stretch is told in full, and only then are there faults.
-    pub fn is_live(self) -> bool {
+    /// A short stretch is told in full.
+    pub fn is_full(self) -> bool {
         self.end.0 - self.start.0 <= MICROS_PER_MINUTE
+    }
+
+    /// Whether somebody may be watching: only then are there faults.
+    pub fn is_live(self) -> bool {
+        self.end.0 - self.start.0 < MICROS_PER_MINUTE
     }
 
     /// The moments in it at which something may happen: `live` microseconds apart, or `sparse` ones. What happened
     /// while nobody watched is told in fewer records, or the first start of the demo would take minutes; `sparse` is
     /// a multiple of `live`, so that what is told of the past is a part of what would have been told live.
     pub fn moments(self, live: i64, sparse: i64) -> impl Iterator<Item = Timestamp> {
-        let step = if self.is_live() { live } else { sparse };
+        let step = if self.is_full() { live } else { sparse };
         let first = self.start.0.div_euclid(step) + i64::from(self.start.0.rem_euclid(step) > 0);
         (first..).map(move |number| Timestamp(number * step)).take_while(move |at| *at < self.end)
     }
@@ -94,6 +99,9 @@ pub(super) mod tests {
             minute.moments(250_000, 20_000_000).next() == Some(*at)
         };
         assert!(hour.iter().all(told));
-        assert_eq!(window("2026-11-22T12:00:00Z", MICROS_PER_MINUTE).moments(250_000, 20_000_000).count(), 240);
+        let minute = window("2026-11-22T12:00:00Z", MICROS_PER_MINUTE);
+        assert_eq!(minute.moments(250_000, 20_000_000).count(), 240);
+        assert!(minute.is_full() && !minute.is_live(), "told in full, and nothing goes wrong in it");
+        assert!(window("2026-11-22T12:00:00Z", MICROS_PER_MINUTE - 1).is_live());
     }
 }

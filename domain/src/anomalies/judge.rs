@@ -6,13 +6,15 @@
 use std::sync::Arc;
 
 use ml::alerts::{Alerts, Decision, Wanted};
-use ml::features::{COUNT, Memory, Observation, ReturnAlarm, Room, Row};
+use ml::features::{COUNT, Memory, Observation, Observed, ReturnAlarm, Room};
 use ml::{Model, Scratch};
 
 use super::case::{CaseKey, CaseKind, Finding};
 use super::reason::Reason;
 use crate::ids::{ModelId, TransactionId};
-use crate::transactions::transaction::{Fact, Kind};
+use crate::money::Asset;
+use crate::transactions::Context;
+use crate::transactions::transaction::{Fact, Kind, Known};
 
 /// Scores have whole thousandths.
 const THOUSANDTHS: f64 = 1_000.0;
@@ -49,7 +51,7 @@ impl Default for ModelId {
 
 impl Judge {
     pub fn new(model: Arc<Model>, model_id: ModelId, wanted: Wanted) -> Self {
-        let alerts = Alerts::new(wanted);
+        let alerts = alerts_of(model_id, wanted);
         let (memory, scratch, last) = (Memory::new(Room::default()), Scratch::new(COUNT), TransactionId::NONE);
         Self { model, model_id, memory, wanted, alerts, kept: (alerts, last), last, scratch }
     }
@@ -63,14 +65,14 @@ impl Judge {
     /// Another model, from the next fact on. What is remembered stays.
     pub fn exchange(&mut self, model: Arc<Model>, model_id: ModelId) {
         (self.model, self.model_id) = (model, model_id);
-        self.alerts = Alerts::new(self.wanted);
+        self.alerts = alerts_of(model_id, self.wanted);
         self.kept.0 = self.alerts;
     }
 
     pub fn want(&mut self, wanted: Wanted) {
         if wanted != self.wanted {
             self.wanted = wanted;
-            self.alerts = Alerts::new(wanted);
+            self.alerts = alerts_of(self.model_id, wanted);
             self.kept.0 = self.alerts;
         }
     }
@@ -86,11 +88,11 @@ impl Judge {
         self.keep();
     }
 
-    /// Scores new facts in the order in which they are recorded. Those for which `is_test` are nobody's business.
+    /// Scores new facts in the order in which they are recorded. Those of test players are nobody's business.
     pub fn judge<'f>(
         &mut self,
         facts: impl IntoIterator<Item = (TransactionId, &'f Fact)>,
-        is_test: impl Fn(&Fact) -> bool,
+        context: &Context,
     ) -> Judged {
         let mut judged = Judged { model: self.model_id, ..Judged::default() };
         for (id, fact) in facts {
@@ -99,19 +101,19 @@ impl Judge {
                 judged.scores.push(None);
                 continue;
             }
-            let (row, returns) = self.memory.observe(&observation(fact));
-            let surprise = self.model.score(&row, &mut self.scratch).surprise;
+            let observed = self.memory.observe(&observation(fact));
+            let surprise = self.model.score(&observed.row, &mut self.scratch).surprise;
             let score = (surprise * THOUSANDTHS).round() as i64;
             judged.scores.push(Some(score));
-            if is_test(fact) {
+            if context.book.is_test(fact) {
                 continue;
             }
             if self.alerts.decide(surprise, fact.occurred_at.0, self.wanted) == Decision::Alert {
-                let reasons = self.reasons(&row);
+                let reasons = self.reasons(&observed, context.asset(&fact.currency).as_ref());
                 let key = CaseKey::of(CaseKind::Transactions, fact);
                 judged.findings.push(Finding { key, transaction: id, score, reasons });
             }
-            if let Some(alarm) = returns {
+            if let Some(alarm) = observed.returns {
                 let key = CaseKey::of(CaseKind::Returns, fact);
                 let reasons = vec![returns_reason(&alarm)];
                 judged.findings.push(Finding { key, transaction: id, score: RETURNS_SCORE, reasons });
@@ -120,9 +122,14 @@ impl Judge {
         judged
     }
 
-    fn reasons(&mut self, row: &Row) -> Vec<Reason> {
-        let reasons = self.model.reasons(row, &mut self.scratch);
-        reasons.map(|(feature, reason)| Reason::of(feature, reason.observed, reason.usual)).collect()
+    fn reasons(&mut self, seen: &Observed, asset: Option<&Asset>) -> Vec<Reason> {
+        let reasons = self.model.reasons(&seen.row, &mut self.scratch);
+        reasons
+            .map(|(feature, reason)| match seen.compared.natural(feature) {
+                Some((observed, usual)) => Reason::compared(feature, observed, usual, asset),
+                None => Reason::of(feature, reason.observed, reason.usual),
+            })
+            .collect()
     }
 
     /// The facts that were judged are recorded.
@@ -141,6 +148,10 @@ impl Judge {
     pub fn remembered(&self) -> (Vec<u8>, TransactionId) {
         (self.memory.written(), self.last)
     }
+}
+
+fn alerts_of(model: ModelId, wanted: Wanted) -> Alerts {
+    if model == ModelId::NONE { Alerts::cautious(wanted) } else { Alerts::new(wanted) }
 }
 
 fn returns_reason(alarm: &ReturnAlarm) -> Reason {

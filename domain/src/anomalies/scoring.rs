@@ -17,8 +17,8 @@ use crate::db::TenantTx;
 use crate::error::{Fault, Result};
 use crate::ids::{ModelId, TenantId, TransactionId};
 use crate::time::{MICROS_PER_SECOND, Timestamp};
-use crate::transactions;
 use crate::transactions::transaction::Fact;
+use crate::transactions::{self, Context};
 
 /// How long a detector that failed is left alone.
 const PAUSE_MICROS: i64 = 60 * MICROS_PER_SECOND;
@@ -81,12 +81,7 @@ impl Detectors {
 
 impl Seat {
     /// Scores what a batch is about to record. Nothing where the detector failed, now or a short time ago.
-    pub(crate) fn judge(
-        &mut self,
-        facts: &[(TransactionId, &Fact)],
-        is_test: impl Fn(&Fact) -> bool,
-        now: Timestamp,
-    ) -> Judged {
+    pub(crate) fn judge(&mut self, facts: &[(TransactionId, &Fact)], context: &Context, now: Timestamp) -> Judged {
         if self.off {
             return Judged::default();
         }
@@ -95,7 +90,7 @@ impl Seat {
         let broken = self.broken;
         let judged = catch_unwind(AssertUnwindSafe(|| {
             assert!(!broken, "broken on purpose");
-            judge.judge(facts.iter().copied(), is_test)
+            judge.judge(facts.iter().copied(), context)
         }));
         match judged {
             Ok(judged) => {

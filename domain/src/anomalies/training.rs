@@ -46,7 +46,7 @@ struct History {
 impl History {
     fn add(mut self, facts: &[(TransactionId, Fact)]) -> Self {
         for (id, fact) in facts.iter().filter(|(_, fact)| !fact.test) {
-            let (row, _) = self.memory.observe(&observation(fact));
+            let row = self.memory.observe(&observation(fact)).row;
             self.memory.keep();
             // It was seen, and is no example of what is usual.
             if !self.left_out.contains(id) {
@@ -166,11 +166,11 @@ impl Scoped {
             }
             let ids = store::unscored(&tx, LATE_ROWS).await?;
             let facts = transactions::facts_by_ids_in(&tx, &ids).await?;
-            let is_test = transactions::test_players_in(&writer, &tx).await?;
+            let context = transactions::load_context_in(&writer, &tx).await?;
             let now = writer.clock().now();
             let (seat, facts, judged) = transactions::computed(move || {
                 let borrowed: Vec<(TransactionId, &Fact)> = facts.iter().map(|(id, fact)| (*id, fact)).collect();
-                let judged = seat.judge(&borrowed, |fact| is_test.contains(fact), now);
+                let judged = seat.judge(&borrowed, &context, now);
                 drop(borrowed);
                 (seat, facts, judged)
             })

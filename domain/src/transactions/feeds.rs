@@ -6,7 +6,7 @@ use sea_orm::entity::prelude::*;
 use sea_orm::{QueryFilter, QueryOrder, QuerySelect};
 
 use crate::caller::Scoped;
-use crate::contracts::{Book, Feed, Pricer, Verdict};
+use crate::contracts::{Feed, Pricer, Verdict};
 use crate::db::TenantTx;
 use crate::error::Result;
 use crate::ids::{ModelId, TransactionId};
@@ -50,19 +50,6 @@ pub(crate) async fn set_scores_in(tx: &TenantTx, scores: &[(TransactionId, i64)]
         .await?;
     }
     Ok(())
-}
-
-/// Who of the tenant's players only tests.
-pub(crate) struct TestPlayers(Book);
-
-impl TestPlayers {
-    pub(crate) fn contains(&self, fact: &Fact) -> bool {
-        self.0.is_test(fact)
-    }
-}
-
-pub(crate) async fn test_players_in(scoped: &Scoped, tx: &TenantTx) -> Result<TestPlayers> {
-    Ok(TestPlayers(record::load_context_in(scoped, tx).await?.book))
 }
 
 /// Where these transactions count, as of now: every contract's period and rate class once. A rollback counts where

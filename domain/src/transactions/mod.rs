@@ -36,12 +36,11 @@ use submission::{Form, Resolves};
 use transaction::{Draft, Kind};
 
 pub use conflicts::Model as Conflict;
-pub(crate) use feeds::{
-    before_latest_in, facts_after_in, facts_by_ids_in, feeds_of_in, set_scores_in, test_players_in,
-};
+pub(crate) use context::Context;
+pub(crate) use feeds::{before_latest_in, facts_after_in, facts_by_ids_in, feeds_of_in, set_scores_in};
 pub use lanes::Lanes;
 pub use quarantine::Model as QuarantinedRecord;
-pub(crate) use record::computed;
+pub(crate) use record::{computed, load_context_in};
 pub use submission::{Incoming, Outcome, RecordOutcome, Submission, What};
 pub use tables::Model as Transaction;
 pub use tables::unpriced::Model as Unpriced;

@@ -176,7 +176,7 @@ async fn run(scoped: &Scoped, submissions: Vec<Submission>, keep: bool) -> Resul
 /// What the detector says of the facts that are new, in the order in which they are recorded.
 fn judge(seat: &mut Lease, decision: &Decision, context: &Context, clock: &Clock) -> Judged {
     let facts: Vec<(TransactionId, &Fact)> = decision.facts.iter().map(|new| (new.id, &new.fact)).collect();
-    seat.judge(&facts, |fact| context.book.is_test(fact), clock.now())
+    seat.judge(&facts, context, clock.now())
 }
 
 async fn checked(submissions: Vec<Submission>, context: &Arc<Context>) -> Result<Prepared> {
@@ -239,7 +239,7 @@ async fn context_in(scoped: &Scoped, tx: &TenantTx) -> Result<Arc<Context>> {
 }
 
 /// The same, read anew and not kept: a change that is not committed yet may see its own epoch.
-pub(super) async fn load_context_in(scoped: &Scoped, tx: &TenantTx) -> Result<Context> {
+pub(crate) async fn load_context_in(scoped: &Scoped, tx: &TenantTx) -> Result<Context> {
     let (products, players) = catalogue::for_pricing_in(tx).await?;
     let versions = contracts::active_versions_in(tx).await?;
     let book = Book::new(versions, products, players).map_err(|problem| Fault::Corrupt(problem.to_string()))?;

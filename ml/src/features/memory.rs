@@ -8,7 +8,7 @@ use super::observation::{Keys, Kind, Observation};
 use super::returns::ReturnAlarm;
 use super::state::{DAY, HOUR, Pair, Player, Product, Round, Seen, Stream, TEN_MINUTES, WEEK};
 use super::store::{Store, Written};
-use super::{COUNT, Feature, Row, VERSION};
+use super::{COUNT, Compared, Feature, Row, VERSION};
 
 /// Standard deviations of logarithms are no smaller than this: nobody is odd for one per cent more than always.
 const LEAST_DEVIATION: f64 = 0.15;
@@ -49,6 +49,15 @@ pub struct Memory {
     seen: Seen,
 }
 
+/// What is said of one transaction.
+#[derive(Clone, Copy, Debug)]
+pub struct Observed {
+    pub row: Row,
+    pub compared: Compared,
+    /// Where it shows that its product returns more or less than it used to.
+    pub returns: Option<ReturnAlarm>,
+}
+
 /// As it is written.
 #[derive(Serialize, Deserialize)]
 struct WrittenMemory {
@@ -71,12 +80,11 @@ impl Memory {
         }
     }
 
-    /// The features of a transaction, against all before it; then it is one of those. And whether it shows that its
-    /// product returns more or less than it used to.
-    pub fn observe(&mut self, seen: &Observation<'_>) -> (Row, Option<ReturnAlarm>) {
+    /// The features of a transaction, against all before it; then it is one of those.
+    pub fn observe(&mut self, seen: &Observation<'_>) -> Observed {
         let keys = seen.keys();
         let now = Now::of(seen);
-        let mut row = [f64::NAN; COUNT];
+        let (mut row, mut compared) = ([f64::NAN; COUNT], Compared::default());
         let mut stream = self.streams.get(keys.stream).copied().unwrap_or_default();
         let mut product = self.products.get(keys.product).copied().unwrap_or_default();
         let (mut payout, mut alarm) = (f64::NAN, None);
@@ -86,13 +94,14 @@ impl Memory {
                 last: seen.at,
                 ..Player::default()
             });
-            of_player(&mut row, &player, &product, &stream, &now);
+            of_player(&mut row, &mut compared, &player, &product, &stream, &now);
             if seen.kind == Kind::Stake {
                 stream.shift_by(player.amounts[now.side].apart(now.amount, USUAL_DEVIATION));
             }
             let (pays, returned) = player.follow(&keys, &now);
             payout = pays;
             alarm = returned.and_then(|returned| product.returns.add(returned));
+            compared.put(Feature::PayoutOfPlayer, payout, player.payouts.mean());
             player.add(&now, payout, &mut row);
             self.players.set(key, player);
         }
@@ -104,13 +113,16 @@ impl Memory {
         }
         row[Feature::AmountOfProduct as usize] = product.amounts[now.side].z(now.amount, LEAST_DEVIATION);
         row[Feature::PayoutOfProduct as usize] = product.payouts.z(payout, LEAST_DEVIATION);
+        compared.put(Feature::AmountOfProduct, now.amount, product.amounts[now.side].mean());
+        compared.put(Feature::PayoutOfProduct, payout, product.payouts.mean());
+        compared.put(Feature::AmountOfSource, now.amount, stream.amounts[now.side].mean());
         product.amounts[now.side].add(now.amount);
         product.payouts.add(payout);
         self.products.set(keys.product, product);
         self.of_stream(&mut row, &mut stream, &keys, &now);
         self.streams.set(keys.stream, stream);
         row[Feature::Missing as usize] = row.iter().filter(|value| value.is_nan()).count() as f64 - 1.0;
-        (row, alarm)
+        Observed { row, compared, returns: alarm }
     }
 
     fn of_stream(&mut self, row: &mut Row, stream: &mut Stream, keys: &Keys, now: &Now) {
@@ -213,8 +225,9 @@ impl Now {
     }
 }
 
-fn of_player(row: &mut Row, player: &Player, product: &Product, stream: &Stream, now: &Now) {
+fn of_player(row: &mut Row, compared: &mut Compared, player: &Player, product: &Product, stream: &Stream, now: &Now) {
     let seconds = now.seconds_since(player.last);
+    compared.put(Feature::AmountOfPlayer, now.amount, player.amounts[now.side].mean());
     row[Feature::AmountOfPlayer as usize] = player.amounts[now.side].z(now.amount, LEAST_DEVIATION);
     let former = f64::from(player.former[now.side]);
     row[Feature::AmountStep as usize] = if former > 0.0 { now.amount - former.ln() } else { f64::NAN };
@@ -230,6 +243,7 @@ fn of_player(row: &mut Row, player: &Player, product: &Product, stream: &Stream,
     row[Feature::Gap as usize] = if now.side == Kind::Win as usize || day == 0.0 {
         f64::NAN
     } else {
+        compared.put(Feature::Gap, seconds.max(0.01).ln(), player.gaps.mean());
         player.gaps.z(seconds.max(0.01).ln(), LEAST_GAP_DEVIATION)
     };
     row[Feature::PlayerAge as usize] = (now.seconds_since(player.first).min(OLD) / HOUR).ln_1p();

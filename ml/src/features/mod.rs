@@ -9,7 +9,7 @@ mod store;
 
 use crate::hash;
 
-pub use memory::{Memory, Room};
+pub use memory::{Memory, Observed, Room};
 pub use observation::{Kind, Observation};
 pub use returns::ReturnAlarm;
 
@@ -142,6 +142,42 @@ impl Feature {
                 | Self::SourceShift
                 | Self::RepeatedSequence
         )
+    }
+}
+
+/// Beside each feature that counts in standard deviations: the value itself and the one that it is compared with, which
+/// say more to people.
+#[derive(Clone, Copy, Debug)]
+pub struct Compared([(f64, f64); COMPARED.len()]);
+
+const COMPARED: [Feature; 6] = [
+    Feature::AmountOfPlayer,
+    Feature::AmountOfProduct,
+    Feature::AmountOfSource,
+    Feature::PayoutOfProduct,
+    Feature::PayoutOfPlayer,
+    Feature::Gap,
+];
+
+impl Default for Compared {
+    fn default() -> Self {
+        Self([(f64::NAN, f64::NAN); COMPARED.len()])
+    }
+}
+
+impl Compared {
+    /// Both as logarithms.
+    fn put(&mut self, feature: Feature, observed: f64, usual: f64) {
+        if let Some(place) = COMPARED.iter().position(|compared| *compared == feature) {
+            self.0[place] = (observed, usual);
+        }
+    }
+
+    /// What is observed and what is usual: an amount in the currency's own unit, what a round pays of 1 staked, seconds.
+    pub fn natural(&self, feature: Feature) -> Option<(f64, f64)> {
+        let place = COMPARED.iter().position(|compared| *compared == feature)?;
+        let (observed, usual) = self.0[place];
+        (observed.is_finite() && usual.is_finite()).then(|| (observed.exp(), usual.exp()))
     }
 }
 
