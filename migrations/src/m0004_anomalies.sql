@@ -42,7 +42,7 @@ CREATE TABLE detector_memories (         -- what the features remember, so that 
 
 CREATE TABLE anomaly_cases (
   tenant_id UUID NOT NULL, id UUID NOT NULL,
-  kind TEXT NOT NULL,                    -- TRANSACTIONS RETURNS
+  kind TEXT NOT NULL,                    -- TRANSACTIONS SOURCE RETURNS
   state TEXT NOT NULL,                   -- OPEN CONFIRMED FALSE_ALARM UNSURE
   source_id UUID NOT NULL,
   product TEXT, player BYTEA,            -- who or what it is about

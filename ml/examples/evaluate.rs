@@ -53,7 +53,7 @@ fn evaluate(file: &Path, splits: Option<&Path>) -> Result<[f64; 2], Box<dyn Erro
         };
         let rows: Vec<Vec<f64>> = train.iter().map(|row| table.rows[*row].clone()).collect();
         let begun = Instant::now();
-        let detector = Detector::fit(&rows, Detecting { seed, alone: &[] })?;
+        let detector = Detector::fit(&rows, Detecting { seed, ..Detecting::default() })?;
         let fit = begun.elapsed();
         let mut scratch = Scratch::new(detector.width());
         let begun = Instant::now();

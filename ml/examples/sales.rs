@@ -63,7 +63,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let seeds = 0..5;
     for seed in seeds.clone() {
         let begun = Instant::now();
-        let detector = Detector::fit(&rows, Detecting { seed, alone: &[] })?;
+        let detector = Detector::fit(&rows, Detecting { seed, ..Detecting::default() })?;
         let fit = begun.elapsed().as_secs_f64();
         let mut scratch = Scratch::new(detector.width());
         let scores: Vec<f64> = inspected.iter().map(|row| detector.score(&rows[*row], &mut scratch).sum).collect();

@@ -44,9 +44,14 @@ impl Alerts {
         Self { threshold: start(wanted) + CAUTION, ..Self::new(wanted) }
     }
 
+    /// Whether a surprise reaches the threshold.
+    pub fn is_odd(&self, surprise: f64) -> bool {
+        surprise >= self.threshold
+    }
+
     /// Decides about a score's surprise; `at` is when it happened, in microseconds since 1970.
     pub fn decide(&mut self, surprise: f64, at: i64, wanted: Wanted) -> Decision {
-        let odd = surprise >= self.threshold;
+        let odd = self.is_odd(surprise);
         self.threshold += STEP * (if odd { 1.0 } else { 0.0 } - wanted.rate);
         // Neither so low that a quiet year makes anything an alert, nor so high that a bad day makes nothing one.
         let start = start(wanted);

@@ -20,9 +20,11 @@ impl Calibration {
         (1.0 + self.scores.at_least(score)) / (self.scores.count() + 1.0)
     }
 
-    /// −ln of it, and more beyond the greatest score seen, so that what is odder ranks higher.
+    /// −ln of it, and more beyond the greatest score seen, so that what is odder ranks higher: by the logarithm of how
+    /// far, because nobody has seen how rare that is.
     pub fn surprise(&self, score: f64) -> f64 {
-        -self.chance(score).ln() + if self.scores.at_least(score) == 0.0 { self.scores.beyond(score) } else { 0.0 }
+        let beyond = if self.scores.at_least(score) == 0.0 { self.scores.beyond(score).ln_1p() } else { 0.0 };
+        beyond - self.chance(score).ln()
     }
 
     pub fn is_sound(&self) -> bool {

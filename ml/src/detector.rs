@@ -29,6 +29,10 @@ pub struct Detecting<'a> {
     pub seed: u64,
     /// Features of which an extreme value is enough by itself, whatever the others are.
     pub alone: &'a [usize],
+    /// Features of which only large values are odd: a small one counts as one in the middle.
+    pub rising: &'a [usize],
+    /// Features of which only small ones are.
+    pub falling: &'a [usize],
 }
 
 /// A fitted detector.
@@ -42,6 +46,8 @@ pub struct Detector {
     /// Middle and spread of each channel's score: tails, forest, Gaussian.
     channels: [(f64, f64); 3],
     alone: Vec<u16>,
+    rising: Vec<u16>,
+    falling: Vec<u16>,
     sums: Calibration,
     /// Of the greatest surprise among the features that count alone.
     extremes: Calibration,
@@ -61,6 +67,8 @@ pub struct Score {
 /// Room to score in, so that scoring allocates nothing. After a row was scored, it knows why.
 #[derive(Clone, Debug)]
 pub struct Scratch {
+    /// The row as it counts.
+    row: Vec<f64>,
     scaled: Vec<f64>,
     /// The same, as the forest compares it.
     narrow: Vec<f32>,
@@ -73,7 +81,14 @@ impl Scratch {
     pub fn new(width: usize) -> Self {
         let room = vec![0.0; width];
         let narrow = vec![0.0; width];
-        Self { scaled: room.clone(), narrow, chances: room.clone(), whitened: room.clone(), terms: room }
+        Self {
+            row: room.clone(),
+            scaled: room.clone(),
+            narrow,
+            chances: room.clone(),
+            whitened: room.clone(),
+            terms: room,
+        }
     }
 }
 
@@ -100,9 +115,23 @@ impl Detector {
         }
         let held_out = ((rows.len() as f64 * HELD_OUT) as usize).max(1);
         let (seen, held_out) = rows.split_at(rows.len() - held_out);
-        let columns: Vec<Vec<f64>> = (0..width).map(|feature| seen.iter().map(|row| row[feature]).collect()).collect();
+        let places = |features: &[usize]| -> Vec<u16> {
+            features.iter().filter(|feature| **feature < width).map(|feature| *feature as u16).collect()
+        };
+        let (alone, rising, falling) = (places(how.alone), places(how.rising), places(how.falling));
+        let mut columns: Vec<Vec<f64>> =
+            (0..width).map(|feature| seen.iter().map(|row| row[feature]).collect()).collect();
         let scaler = Scaler::fit(&columns);
-        let scaled = Array2::from_shape_fn((seen.len(), width), |(row, feature)| scaler.z(feature, seen[row][feature]));
+        for feature in rising.iter().map(|feature| usize::from(*feature)) {
+            let middle = scaler.middle(feature);
+            columns[feature].iter_mut().for_each(|value| *value = at_least(*value, middle));
+        }
+        for feature in falling.iter().map(|feature| usize::from(*feature)) {
+            let middle = scaler.middle(feature);
+            columns[feature].iter_mut().for_each(|value| *value = at_most(*value, middle));
+        }
+        let scaled =
+            Array2::from_shape_fn((seen.len(), width), |(row, feature)| scaler.z(feature, columns[feature][row]));
         let forest = ForestParams { seed: how.seed, ..ForestParams::default() };
         let gaussian = Gaussian::fit(&scaled, how.seed).ok();
         let mut detector = Self {
@@ -111,7 +140,9 @@ impl Detector {
             scaler,
             gaussian,
             channels: [(0.0, 1.0); 3],
-            alone: how.alone.iter().filter(|feature| **feature < width).map(|feature| *feature as u16).collect(),
+            alone,
+            rising,
+            falling,
             sums: Calibration::default(),
             extremes: Calibration::default(),
         };
@@ -138,9 +169,16 @@ impl Detector {
 
     /// The logarithms of the three detectors' scores.
     fn channels(&self, row: &[f64], scratch: &mut Scratch) -> [f64; 3] {
-        self.scaler.apply(row, &mut scratch.scaled);
+        scratch.row.copy_from_slice(row);
+        for feature in self.rising.iter().map(|feature| usize::from(*feature)) {
+            scratch.row[feature] = at_least(row[feature], self.scaler.middle(feature));
+        }
+        for feature in self.falling.iter().map(|feature| usize::from(*feature)) {
+            scratch.row[feature] = at_most(row[feature], self.scaler.middle(feature));
+        }
+        self.scaler.apply(&scratch.row, &mut scratch.scaled);
         scratch.narrow.iter_mut().zip(&scratch.scaled).for_each(|(narrow, value)| *narrow = rounded_down(*value));
-        let tails = self.tails.surprise(row, &mut scratch.chances);
+        let tails = self.tails.surprise(&scratch.row, &mut scratch.chances);
         let distance = match &self.gaussian {
             Some(gaussian) => gaussian.distance(&scratch.scaled, &mut scratch.whitened),
             None => 0.0,
@@ -164,7 +202,7 @@ impl Detector {
             let chance = scratch.chances[feature];
             least = least.min(chance);
             // What was never seen is more than rare, and the farther the more.
-            let beyond = self.tails.beyond(feature, row[feature], chance);
+            let beyond = self.tails.beyond(feature, scratch.row[feature], chance);
             if beyond > 0.0 {
                 extreme = extreme.max(beyond - chance.ln());
             }
@@ -190,7 +228,7 @@ impl Detector {
         let mut top: [Option<Reason>; 3] = [None; 3];
         for (feature, observed) in row.iter().enumerate() {
             let chance = scratch.chances[feature];
-            let rare = -chance.ln() + self.tails.beyond(feature, *observed, chance);
+            let rare = -chance.ln() + self.tails.beyond(feature, scratch.row[feature], chance);
             let weight = rare + shared * scratch.terms[feature].max(0.0);
             let place = top.iter().position(|reason| reason.is_none_or(|reason| reason.weight < weight));
             if let Some(place) = place.filter(|_| weight > 0.0) {
@@ -229,11 +267,23 @@ impl Detector {
         self.tails.width() == width
             && self.forest.width() == width
             && gaussian.is_none_or(|gaussian| gaussian.width() == width && gaussian.is_sound())
-            && self.alone.iter().all(|feature| usize::from(*feature) < width)
+            && [&self.alone, &self.rising, &self.falling]
+                .into_iter()
+                .flatten()
+                .all(|feature| usize::from(*feature) < width)
             && self.channels.iter().all(|(middle, spread)| middle.is_finite() && *spread > 0.0)
             && self.tails.is_sound()
             && self.forest.is_sound()
             && self.sums.is_sound()
             && self.extremes.is_sound()
     }
+}
+
+/// What is missing stays missing, here and below.
+fn at_least(value: f64, least: f64) -> f64 {
+    if value < least { least } else { value }
+}
+
+fn at_most(value: f64, most: f64) -> f64 {
+    if value > most { most } else { value }
 }

@@ -50,9 +50,10 @@ pub enum Unusable {
 impl Model {
     /// Fits to rows in the order of their time.
     pub fn fit(rows: &[Row], (from, until): (i64, i64), seed: u64) -> Result<Self, FitError> {
-        let alone = features::enough_alone();
+        let [alone, rising, falling] =
+            [Feature::is_enough, Feature::is_rising, Feature::is_falling].map(features::places);
         let rows: Vec<Vec<f64>> = rows.iter().map(|row| row.to_vec()).collect();
-        let detector = Detector::fit(&rows, Detecting { seed, alone: &alone })?;
+        let detector = Detector::fit(&rows, Detecting { seed, alone: &alone, rising: &rising, falling: &falling })?;
         // Something between usual and odd, of every feature.
         let example: Vec<f64> = rows[rows.len() / 2].iter().map(|value| value + 1.5).collect();
         let golden = detector.score(&example, &mut Scratch::new(COUNT)).sum;

@@ -16,6 +16,9 @@ const SEED: u64 = 20_211_031;
 const ROWS: usize = 700;
 const START: i64 = 1_700_000_000_000_000;
 
+/// How far players' stakes lie from their usual one, as the standard deviation of the logarithm, in one house or another.
+const SPREADS: [f64; 3] = [0.5, 0.9, 1.4];
+
 /// What a house tells of its transactions.
 #[derive(Clone, Copy)]
 struct House {
@@ -57,12 +60,14 @@ impl Model {
 
 /// The rows of all houses, one of each after the other, so that those held out at the end are of every kind.
 fn simulated() -> Vec<Row> {
-    let houses: Vec<Vec<Row>> = (0_u64..).zip(HOUSES).map(|(number, house)| rows_of(house, SEED + number)).collect();
+    let habits = SPREADS.into_iter().cycle();
+    let houses = (0_u64..).zip(HOUSES).zip(habits);
+    let houses: Vec<Vec<Row>> = houses.map(|((number, house), spread)| rows_of(house, spread, SEED + number)).collect();
     (0..ROWS).flat_map(|row| houses.iter().map(move |house| house[row])).collect()
 }
 
 /// Players of different means and habits, nights that are quiet, now and then a new face.
-fn rows_of(house: House, seed: u64) -> Vec<Row> {
+fn rows_of(house: House, spread: f64, seed: u64) -> Vec<Row> {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
     let (mut memory, mut rows, mut now) = (Memory::new(Room::default()), Vec::new(), START);
     while rows.len() < ROWS {
@@ -74,11 +79,15 @@ fn rows_of(house: House, seed: u64) -> Vec<Row> {
         let reach = house.players.min(5 + rows.len() / 4) as f64;
         let player = (share.powi(3) * reach) as usize;
         let usual = 2.0_f64.powi((player % 9) as i32);
-        let amount = (usual * (0.7 * normal(&mut rng)).exp() * 4.0).round().max(1.0) / 4.0;
+        let amount = (usual * (spread * normal(&mut rng)).exp() * 4.0).round().max(1.0) / 4.0;
         let product = ["fruits", "wheel", "dice"][(player + usize::from(rng.gen_bool(0.2))) % 3];
         let (name, id) = (player.to_le_bytes(), rows.len().to_string());
         let stake = Observation {
-            kind: if rng.gen_bool(0.02) { Kind::Other } else { Kind::Stake },
+            kind: if rng.gen_bool(0.02) {
+                [Kind::Back, Kind::Other][usize::from(rng.gen_bool(0.5))]
+            } else {
+                Kind::Stake
+            },
             amount,
             currency: "EUR",
             at: now,

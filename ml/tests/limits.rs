@@ -63,7 +63,7 @@ fn scoring_allocates_nothing() {
 
 #[test]
 fn nothing_and_nonsense_are_no_panic() {
-    let fit = |rows: &[Vec<f64>]| Detector::fit(rows, Detecting { seed: 1, alone: &[0] });
+    let fit = |rows: &[Vec<f64>]| Detector::fit(rows, Detecting { seed: 1, alone: &[0], rising: &[1], falling: &[0] });
     assert_eq!(fit(&[]).err(), Some(FitError::TooFew(0)));
     assert_eq!(fit(&[vec![1.0]]).err(), Some(FitError::TooFew(1)));
     assert_eq!(fit(&vec![vec![]; 50]).err(), Some(FitError::TooWide(0)));
@@ -132,7 +132,7 @@ proptest! {
         tried in prop::collection::vec(numbers(), 4),
         seed in any::<u64>(),
     ) {
-        match Detector::fit(&rows, Detecting { seed, alone: &[1, 9] }) {
+        match Detector::fit(&rows, Detecting { seed, alone: &[1, 9], rising: &[0, 9], falling: &[1, 2] }) {
             Err(_) => prop_assert!(rows.len() < LEAST_ROWS),
             Ok(detector) => {
                 prop_assert!(detector.is_sound());
@@ -151,7 +151,7 @@ proptest! {
             let before = memory.written();
             let (player, round) = ([player], round.to_string());
             let seen = Observation {
-                kind: [Kind::Stake, Kind::Win, Kind::Other][usize::from(kind)],
+                kind: [Kind::Stake, Kind::Win, Kind::Back, Kind::Other][usize::from(kind)],
                 amount,
                 currency: "EUR",
                 at,

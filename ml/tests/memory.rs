@@ -214,7 +214,7 @@ fn transactions() -> impl Strategy<Value = Vec<(u8, u8, u8, f64, i64)>> {
 fn observe(memory: &mut Memory, number: usize, (kind, player, product, amount, minute): (u8, u8, u8, f64, i64)) -> Row {
     let (name, round) = ([player], format!("round {}", number / 3));
     let seen = Observation {
-        kind: [Kind::Stake, Kind::Win, Kind::Other][usize::from(kind)],
+        kind: [Kind::Stake, Kind::Win, Kind::Back, Kind::Other][usize::from(kind)],
         amount,
         currency: "EUR",
         at: MONDAY + (number as i64 / 4 + minute) * 60 * SECOND,

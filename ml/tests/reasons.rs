@@ -75,6 +75,16 @@ proptest! {
         let known = rows.iter().map(|row| row[feature]).filter(|value| !value.is_nan());
         let (least, greatest) = known.fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(value), high.max(value)));
         let far = 2.0 * (greatest - least) + 5.0;
+        let usual_side = if above { Feature::ALL[feature].is_falling() } else { Feature::ALL[feature].is_rising() };
+        if usual_side {
+            let values = if above { [greatest + far, greatest + 2.0 * far] } else { [least - far, least - 2.0 * far] };
+            let scores = values.map(|value| {
+                row[feature] = value;
+                model.score(&row, &mut scratch)
+            });
+            prop_assert_eq!(scores[0], scores[1], "however far out, it counts as one in the middle");
+            return Ok(());
+        }
         row[feature] = if above { greatest + far } else { least - far };
         let score = model.score(&row, &mut scratch);
         let reasons: Vec<_> = model.reasons(&row, &mut scratch).collect();
@@ -136,12 +146,17 @@ fn as_many_alerts_as_were_wanted() {
 #[test]
 fn the_document_lists_what_is_looked_at() {
     let document = include_str!("../../docs/detector.md");
-    let listed: Vec<(&str, bool)> = document
+    let listed: Vec<(&str, String)> = document
         .lines()
         .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "))
-        .map(|(code, rest)| (code, rest.ends_with("| yes |")))
+        .map(|(code, rest)| (code, rest.trim_end_matches([' ', '|']).rsplit('|').next().unwrap_or_default()))
+        .map(|(code, last)| (code, last.split(' ').filter(|word| ["yes", "↑", "↓"].contains(word)).collect()))
         .collect();
-    let features: Vec<(&str, bool)> =
-        Feature::ALL.iter().map(|feature| (feature.as_str(), feature.is_enough())).collect();
+    let told = |feature: &Feature| {
+        let side = if feature.is_rising() { "↑" } else { "" };
+        let other = if feature.is_falling() { "↓" } else { "" };
+        format!("{}{side}{other}", if feature.is_enough() { "yes" } else { "" })
+    };
+    let features: Vec<(&str, String)> = Feature::ALL.iter().map(|feature| (feature.as_str(), told(feature))).collect();
     assert_eq!(listed, features);
 }

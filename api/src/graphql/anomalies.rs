@@ -26,6 +26,8 @@ use super::transactions::Transaction;
 pub enum AnomalyKind {
     /// Transactions that are unlike those before.
     Transactions,
+    /// A source that sends otherwise than it did before; about no product or player.
+    Source,
     /// A product that returns another part of its stakes than it used to.
     Returns,
 }

@@ -280,17 +280,19 @@ impl Furnishing<'_> {
     async fn oddities(&self) {
         let rate = |rate: &str, most: i32| json!({ "alertRate": rate, "mostAlertsADay": most });
         self.change("setAlertRate", rate("0.2", 1_000_000), "detector { alertRate }").await;
-        let query = "{ anomalyCases(first: 100) { nodes { id source { name } } } }";
+        let query = "{ anomalyCases(first: 100) { nodes { id kind source { name } } } }";
         for piece in 0..10 {
             let odd = (0..20_u32).map(|n| {
-                let amount = format!("{}.{:02}", self.stake + 7 * n * n * n, 11 + n);
+                let amount = format!("{}.{:02}", self.stake + 7 * n * n * n + piece, 11 + n);
                 let at = format!("2021-11-{:02}T{n:02}:44:19Z", 10 + piece);
                 self.transaction(&format!("odd-{piece}-{n}"), "STAKE", &amount, &at)
             });
             self.send(odd.collect()).await;
             let cases = self.server.query(self.ada, query, json!({})).await;
             let cases = cases["anomalyCases"]["nodes"].as_array().expect("a list").clone();
-            if let Some(case) = cases.iter().find(|case| case["source"]["name"] == self.word) {
+            if let Some(case) =
+                cases.iter().find(|case| case["source"]["name"] == self.word && case["kind"] == "TRANSACTIONS")
+            {
                 let verdict = json!({ "caseId": case["id"], "verdict": "CONFIRMED", "note": self.word });
                 self.change("reviewAnomalyCase", verdict, "case { state }").await;
                 self.change("setAlertRate", rate("0.000001", 0), "detector { alertRate }").await;

@@ -38,15 +38,16 @@ pub async fn raise_of(
     let rate = json!({ "alertRate": "0.2", "mostAlertsADay": 1_000_000 });
     server.mutate(token, "setAlertRate", rate, "detector { alertRate }").await;
     let raised = async || {
-        let cases = server.query(token, "{ anomalyCases(first: 100) { nodes { id } } }", json!({})).await;
-        cases["anomalyCases"]["nodes"].as_array().expect("a list").len()
+        let cases = server.query(token, "{ anomalyCases(first: 100) { nodes { kind } } }", json!({})).await;
+        let of_players = |case: &&Value| case["kind"] == "TRANSACTIONS";
+        cases["anomalyCases"]["nodes"].as_array().expect("a list").iter().filter(of_players).count()
     };
     for piece in 0..20 {
         let transactions: Vec<Value> = (0..20)
             .map(|n| {
                 json!({
                     "externalId": format!("{word} {piece} {n}"), "kind": "STAKE", "product": product,
-                    "amount": { "amount": format!("{}", 1 + n * n * n), "currency": currency },
+                    "amount": { "amount": format!("{}.{piece:02}", 1 + n * n * n), "currency": currency },
                     "occurredAt": format!("2021-11-{:02}T{n:02}:44:19Z", 10 + piece), "player": format!("{word} {n}"),
                 })
             })

@@ -14,16 +14,19 @@ use crate::transactions::transaction::{Fact, Player};
 pub enum CaseKind {
     /// Transactions that are unlike those before.
     Transactions,
+    /// A source that sends otherwise than it did before.
+    Source,
     /// A product that returns another part of its stakes than it used to.
     Returns,
 }
 
 impl CaseKind {
-    pub const ALL: [Self; 2] = [Self::Transactions, Self::Returns];
+    pub const ALL: [Self; 3] = [Self::Transactions, Self::Source, Self::Returns];
 
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Transactions => "TRANSACTIONS",
+            Self::Source => "SOURCE",
             Self::Returns => "RETURNS",
         }
     }
@@ -90,9 +93,12 @@ pub struct CaseKey {
 impl CaseKey {
     pub fn of(kind: CaseKind, fact: &Fact) -> Self {
         let day = Timestamp(fact.occurred_at.0.div_euclid(MICROS_PER_DAY) * MICROS_PER_DAY);
-        // What a product returns is nobody's in particular.
-        let player = if kind == CaseKind::Returns { None } else { fact.player };
-        Self { kind, source: fact.source, product: fact.product.clone(), player, day }
+        let (product, player) = match kind {
+            CaseKind::Transactions => (fact.product.clone(), fact.player),
+            CaseKind::Returns => (fact.product.clone(), None),
+            CaseKind::Source => (None, None),
+        };
+        Self { kind, source: fact.source, product, player, day }
     }
 
     pub fn ends(&self) -> Timestamp {

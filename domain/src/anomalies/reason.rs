@@ -83,6 +83,7 @@ impl Reason {
         match (&self.currency, number.parse()) {
             (Some(currency), _) => format!("{number} {currency}").into(),
             (None, Ok(seconds)) if self.code == Feature::Gap.as_str() => duration(seconds, language).into(),
+            (None, Ok(hours)) if self.code == Feature::PlayerAge.as_str() => duration(3_600.0 * hours, language).into(),
             _ => number.into(),
         }
     }
@@ -116,6 +117,10 @@ pub fn title(
         (Language::En, CaseKind::Returns, product, _) => {
             format!("{} returns another part of the stakes than it used to", product.unwrap_or("Play"))
         }
+        (Language::En, CaseKind::Source, ..) => {
+            let odd = if transactions == 1 { "odd transaction" } else { "odd transactions" };
+            format!("The source sends otherwise than before: {transactions} {odd}")
+        }
         (Language::En, CaseKind::Transactions, product, player) => {
             let odd = if transactions == 1 { "odd transaction" } else { "odd transactions" };
             let player = player.map_or_else(String::new, |player| format!(" of player {player}"));
@@ -125,6 +130,7 @@ pub fn title(
         (Language::Ko, CaseKind::Returns, product, _) => {
             format!("{}: 환급률이 평소와 다름", product.unwrap_or("게임"))
         }
+        (Language::Ko, CaseKind::Source, ..) => format!("연동이 보내는 거래가 이전과 다름: 이상 거래 {transactions}건"),
         (Language::Ko, CaseKind::Transactions, product, player) => {
             let player = player.map_or_else(String::new, |player| format!("이용자 {player}, "));
             let product = product.map_or_else(String::new, |product| format!("{product}: "));
@@ -201,7 +207,7 @@ fn english(code: &str, (observed, usual, far): Numbers<'_>, below: bool, rounds:
         "SUM_DAY" => format!("The player staked {observed} usual stakes within the day; usual are {usual}."),
         "GAP" => format!("The player's last transaction was {observed} before; usual are {usual}."),
         "PAIR_COUNT" => format!("The player had this product {observed} times before; usual are {usual}."),
-        "PLAYER_AGE" => format!("The player was first seen {observed} hours ago; usual are {usual}."),
+        "PLAYER_AGE" => format!("The player was first seen {observed} before; usual are {usual} or more."),
         "HOUR_OF_PLAYER" => format!("Only {observed} % of the player's transactions fall into this hour of the day."),
         "HOUR_OF_SOURCE" => format!("Only {observed} % of the source's transactions fall into this hour of the day."),
         "LUCK" => format!(
@@ -242,7 +248,7 @@ fn korean(code: &str, (observed, usual, far): Numbers<'_>, below: bool, rounds: 
         "SUM_DAY" => format!("이용자의 하루 내 베팅이 평소 베팅의 {observed}배입니다(평소 {usual}배)."),
         "GAP" => format!("이용자의 직전 거래가 {observed} 전입니다(평소 {usual})."),
         "PAIR_COUNT" => format!("이용자가 이 상품을 이용한 횟수가 {observed}회입니다(평소 {usual}회)."),
-        "PLAYER_AGE" => format!("이용자가 처음 나타난 지 {observed}시간 되었습니다(평소 {usual}시간)."),
+        "PLAYER_AGE" => format!("이용자가 처음 나타난 지 {observed} 되었습니다(평소 {usual} 이상)."),
         "HOUR_OF_PLAYER" => format!("이 시간대의 거래는 이용자 거래의 {observed}%뿐입니다."),
         "HOUR_OF_SOURCE" => format!("이 시간대의 거래는 연동 거래의 {observed}%뿐입니다."),
         "LUCK" => {
@@ -296,6 +302,14 @@ mod tests {
                 3,
                 "3 odd transactions of player 3f2a90bc on dice",
                 "이용자 3f2a90bc, dice: 이상 거래 3건",
+            ),
+            (
+                CaseKind::Source,
+                None,
+                None,
+                12,
+                "The source sends otherwise than before: 12 odd transactions",
+                "연동이 보내는 거래가 이전과 다름: 이상 거래 12건",
             ),
             (CaseKind::Transactions, None, None, 1, "1 odd transaction", "이상 거래 1건"),
             (

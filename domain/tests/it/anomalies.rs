@@ -5,6 +5,7 @@ use domain::anomalies::{Case, CaseFilter, read_reasons};
 use domain::ids::ModelId;
 use domain::page::PageRequest;
 use domain::settlements::{Settlement, held_of};
+use domain::time::MICROS_PER_DAY;
 use domain::transactions::TransactionFilter;
 use domain::transactions::transaction::Draft;
 use domain::{Code, Error};
@@ -96,6 +97,30 @@ impl World {
         );
         (held, self.app.number(&sql).await)
     }
+}
+
+#[tokio::test]
+async fn what_a_source_does_is_one_case_whoever_plays() {
+    let world = World::new().await;
+    let drafts = ordinary(1_200);
+    world.record_in_pieces(&drafts).await;
+    world.admin.train_detector().await.expect("asked");
+    world.chores().await;
+    let before = world.cases().await.len();
+    // The same players, products and amounts in the same order, under other ids.
+    let again = drafts[1_000..1_400].iter().map(|draft| {
+        let shifted = draft.occurred_at.map(|at| at.plus(3 * MICROS_PER_DAY));
+        let renamed = |name: &String| format!("again {name}");
+        let (external_id, round) = (renamed(&draft.external_id), draft.round.as_ref().map(renamed));
+        Draft { external_id, round, occurred_at: shifted, ..draft.clone() }
+    });
+    world.record_in_pieces(&again.collect::<Vec<_>>()).await;
+    let cases = world.cases().await;
+    assert_eq!(cases.len(), before + 1);
+    let case = &cases[0];
+    assert_eq!((case.kind.as_str(), &case.product, &case.player), ("SOURCE", &None, &None));
+    assert_eq!(read_reasons(&case.reasons)[0].code, "REPEATED_SEQUENCE");
+    assert!(case.transactions > 100 && case.score < 40_000, "{} {}", case.transactions, case.score);
 }
 
 #[tokio::test]

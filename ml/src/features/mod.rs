@@ -14,7 +14,7 @@ pub use observation::{Kind, Observation};
 pub use returns::ReturnAlarm;
 
 /// The version of the list and of how its numbers are made. A model fits one version.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 pub const COUNT: usize = Feature::ALL.len();
 
 /// A row of features, in the order of [`Feature::ALL`]; what is not known is not a number.
@@ -143,6 +143,45 @@ impl Feature {
                 | Self::RepeatedSequence
         )
     }
+
+    /// Whether only large values are odd: nobody is suspicious for playing less, at their usual hour, or for losing.
+    pub const fn is_rising(self) -> bool {
+        matches!(
+            self,
+            Self::CountHour
+                | Self::CountDay
+                | Self::CountBurst
+                | Self::SumHour
+                | Self::SumDay
+                | Self::HourOfPlayer
+                | Self::HourOfSource
+                | Self::Luck
+                | Self::Doubled
+                | Self::RepeatedSequence
+                | Self::RepeatedFact
+                | Self::SourceRate
+                | Self::ReturnDay
+                | Self::Missing
+        )
+    }
+
+    /// Whether only small values are odd: nobody is suspicious for having been here for long.
+    pub const fn is_falling(self) -> bool {
+        matches!(self, Self::PairCount | Self::PlayerAge)
+    }
+
+    /// Whether it is about what the source sends, and not about one transaction of it.
+    pub const fn is_of_source(self) -> bool {
+        matches!(
+            self,
+            Self::HourOfSource | Self::SourceShift | Self::RepeatedSequence | Self::RepeatedFact | Self::SourceRate
+        )
+    }
+
+    /// Whether it is about the amount of one transaction.
+    pub const fn is_of_amount(self) -> bool {
+        matches!(self, Self::AmountOfPlayer | Self::AmountOfProduct | Self::AmountOfSource)
+    }
 }
 
 /// Beside each feature that counts in standard deviations: the value itself and the one that it is compared with, which
@@ -181,14 +220,17 @@ impl Compared {
     }
 }
 
-/// Places in a row of the features that count alone.
-pub fn enough_alone() -> Vec<usize> {
-    (0..COUNT).filter(|place| Feature::ALL[*place].is_enough()).collect()
+/// Places in a row of the features that are so, such as [`Feature::is_enough`].
+pub fn places(are: fn(Feature) -> bool) -> Vec<usize> {
+    (0..COUNT).filter(|place| are(Feature::ALL[*place])).collect()
 }
 
 /// Tells lists of features apart, so that a model never scores with another list than it was fitted to.
 pub fn schema_hash() -> u64 {
-    let list: Vec<String> =
-        Feature::ALL.iter().map(|feature| format!("{} {}", feature.as_str(), feature.is_enough())).collect();
+    let told = |feature: &Feature| {
+        let sides = [feature.is_enough(), feature.is_rising(), feature.is_falling()];
+        format!("{} {sides:?}", feature.as_str())
+    };
+    let list: Vec<String> = Feature::ALL.iter().map(told).collect();
     hash(&[&VERSION.to_le_bytes(), list.join(",").as_bytes()])
 }

@@ -9,9 +9,14 @@ pub enum Kind {
     Stake,
     /// A win: what goes out again.
     Win,
-    /// What neither stakes nor wins: fees, adjustments, refunds, rollbacks.
+    /// What undoes one of them: refunds, rollbacks.
+    Back,
+    /// What neither stakes nor wins: fees, contributions, adjustments.
     Other,
 }
+
+/// How many there are.
+pub(super) const KINDS: usize = 4;
 
 /// One transaction. Names may be of any length; they are hashed.
 #[derive(Clone, Copy, Debug)]

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::observation::KINDS;
 use super::returns::Returns;
 use super::running::{Fading, Hours, Running};
 
@@ -24,8 +25,8 @@ pub struct Player {
     pub first: i64,
     pub last: i64,
     /// By side: stakes, wins, others.
-    pub amounts: [Running; 3],
-    pub former: [f32; 3],
+    pub amounts: [Running; KINDS],
+    pub former: [f32; KINDS],
     pub gaps: Running,
     pub payouts: Running,
     pub hours: Hours,
@@ -80,7 +81,7 @@ impl Luck {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Product {
-    pub amounts: [Running; 3],
+    pub amounts: [Running; KINDS],
     pub payouts: Running,
     pub returns: Returns,
 }
@@ -94,7 +95,7 @@ pub struct Pair {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Stream {
     pub last: i64,
-    pub amounts: [Running; 3],
+    pub amounts: [Running; KINDS],
     pub hours: Hours,
     pub minutes: Fading,
     pub week: Fading,
