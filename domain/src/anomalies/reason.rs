@@ -142,14 +142,10 @@ pub fn title(
 /// A feature's value in the unit that a person thinks in.
 fn natural(feature: Feature, value: f64) -> f64 {
     match feature {
-        // Logarithms of one and a count, sum or time.
-        Feature::CountHour
-        | Feature::CountDay
-        | Feature::SumHour
-        | Feature::SumDay
-        | Feature::PairCount
-        | Feature::PlayerAge
-        | Feature::Doubled => value.exp_m1(),
+        // Logarithms of one and a count, which fades and is told as a whole number.
+        Feature::CountHour | Feature::CountDay | Feature::PairCount | Feature::Doubled => value.exp_m1().round(),
+        // Logarithms of one and a sum or time.
+        Feature::SumHour | Feature::SumDay | Feature::PlayerAge => value.exp_m1(),
         // Logarithms of a ratio.
         Feature::AmountStep | Feature::CountBurst | Feature::SourceRate | Feature::ReturnDay => value.exp(),
         // Logarithms of a share, and shares: in per cent.

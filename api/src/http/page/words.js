@@ -49,7 +49,7 @@ const WORDS = {
     newCase: "New case: {title}",
     from: "{source} · {product}",
     raised: "Raised {time}",
-    odd: "{count} odd transactions",
+    odd: "odd transactions: {count}",
     moreCases: "Older cases",
     addNote: "Add a note",
     note: "Note (optional)",
