@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Output;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::command_line::{Served, fails_saying, run, saldo};
@@ -76,32 +77,33 @@ async fn a_file_in_process_and_over_a_server() {
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
-/// Passes connections on, and cuts the first one after some bytes of the client's, once the server has recorded a part.
+/// Passes connections on, and cuts the first one on which the client sends so many bytes, once the server has recorded a
+/// part of them.
 fn cutting(target: String, after: usize, key: String) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
     std::thread::spawn(move || {
-        let mut budget = Some(after);
+        let budget = Arc::new(Mutex::new(Some(after)));
         for client in listener.incoming().map_while(Result::ok) {
             let server = TcpStream::connect(&target).expect("the server");
             let (mut back_from, mut back_to) =
                 (server.try_clone().expect("a socket"), client.try_clone().expect("a socket"));
             std::thread::spawn(move || std::io::copy(&mut back_from, &mut back_to).ok());
-            let (budget, key) = (budget.take(), key.clone());
-            std::thread::spawn(move || pass(client, server, budget, &key));
+            let (budget, key) = (budget.clone(), key.clone());
+            std::thread::spawn(move || pass(client, server, &budget, &key));
         }
     });
     address
 }
 
-fn pass(mut client: TcpStream, mut server: TcpStream, budget: Option<usize>, key: &str) {
-    let (mut buffer, mut sent, most) = (vec![0; 4096], Vec::new(), budget.unwrap_or(usize::MAX));
+fn pass(mut client: TcpStream, mut server: TcpStream, budget: &Mutex<Option<usize>>, key: &str) {
+    let (mut buffer, mut sent) = (vec![0; 4096], Vec::new());
     while let Ok(read @ 1..) = client.read(&mut buffer) {
         if server.write_all(&buffer[..read]).is_err() {
             break;
         }
         sent.extend(&buffer[..read]);
-        if sent.len() >= most {
+        if budget.lock().expect("whole").take_if(|after| sent.len() >= *after).is_some() {
             until_some_is_recorded(server.peer_addr().expect("an address"), &sent, key);
             break;
         }
