@@ -17,7 +17,7 @@ CLIENTS := e2e/clients/node_modules/.package-lock.json
 PYTHON ?= python3
 COMPARE := $${CARGO_TARGET_DIR:-target}/compare
 
-.PHONY: help demo test clients browser bench compare lint fmt schema deny clean tools
+.PHONY: help demo test clients browser postgres bench compare lint fmt schema deny clean tools
 
 help: ## What can be made
 	@printf 'Saldo settles revenue shares: from a provider'"'"'s records to a closed settlement.\n\n'
@@ -31,13 +31,16 @@ demo: tools ## Build Saldo and run it with a demo tenant whose providers send re
 	$(call step,Starting the demo; Ctrl-C stops it and the next one goes on from there)
 	@exec "$${CARGO_TARGET_DIR:-target}/debug/saldo" demo
 
-test: lint clients browser ## Every check and test: formatting, lints, unit, API, schema, tidy and end-to-end
+test: lint clients browser postgres ## Every check and test: formatting, lints, unit, API, schema, tidy and end-to-end
 	$(call step,Building every test and the binary that the end-to-end tests run)
 	$(CARGO) test --workspace --no-run
 	$(call step,Testing: rules and core; API and schema.graphql; tidiness; the real binary end to end)
 	@test -f "$${SALDO_TEST_DATA:-../shared/data}/crash-game-rounds.csv" || \
 	  printf 'Note: crash-game-rounds.csv is not there (SALDO_TEST_DATA names its folder); tests on it are skipped.\n'
 	$(CARGO) test --workspace
+	@if e2e/with-postgres.sh --there 2>/dev/null; then \
+	  printf '\n==> Testing the core and the API on PostgreSQL\n'; \
+	  e2e/with-postgres.sh $(CARGO) test --package domain --package api --test it; fi
 	$(call step,All checks passed)
 
 # What the end-to-end tests run against the binary; npm does nothing where it is installed already.
@@ -60,6 +63,17 @@ browser: ## Install Chromium, in which the page is tested, where it is missing a
 	  fi || true; \
 	  test -x "$${CHROMIUM:-/usr/bin/chromium}" || \
 	    printf 'Note: there is no Chromium (CHROMIUM names its place); the test of the page is skipped.\n'; }
+
+# Without a server, the tests of the core and the API run on the embedded database only.
+postgres: ## Install PostgreSQL, on which the core and the API are tested, where it is missing and apt may be used
+	@e2e/with-postgres.sh --there 2>/dev/null || { \
+	  if test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
+	    printf '\n==> Installing PostgreSQL, on which the core and the API are tested\n'; \
+	    mkdir -p /etc/postgresql-common && echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.conf; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends postgresql >/dev/null; \
+	  fi || true; \
+	  e2e/with-postgres.sh --there 2>/dev/null || \
+	    printf 'Note: there is no PostgreSQL; the tests on it are skipped.\n'; }
 
 lint: tools ## Formatting and clippy, warnings denied
 	$(call step,Checking the formatting)

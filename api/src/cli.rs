@@ -109,7 +109,7 @@ async fn dispatch(cli: Cli) -> Outcome {
 
 async fn migrate(config: &Config) -> Outcome {
     let _lock = serve::lock(config, "migrate")?;
-    let done = migrations::up(&config.database_url).await.map_err(|error| format!("the database: {error}"))?;
+    let done = serve::bring_up(config).await?;
     say(&match done {
         0 => "The database is up to date.".to_owned(),
         1 => "The database is up to date: 1 change.".to_owned(),

@@ -21,8 +21,11 @@ const LOG: &str = "info,sqlx=warn,sea_orm_migration=warn,poem=warn";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// `SALDO_DATABASE_URL`, `database_url`: `sqlite://path/to/file`.
+    /// `SALDO_DATABASE_URL`, `database_url`: `sqlite://path/to/file`, or `postgres://user@host/database`.
     pub database_url: String,
+    /// `SALDO_OWNER_DATABASE_URL`, `owner_database_url`: the same PostgreSQL database as the role that owns its tables,
+    /// for `saldo migrate` alone.
+    pub owner_database_url: Option<String>,
     /// `SALDO_LISTEN`, `listen`: address and port; port 0 takes a free one.
     pub listen: SocketAddr,
     /// `SALDO_MASTER_KEY_FILE`, `master_key_file`: made beside the database when absent.
@@ -55,6 +58,7 @@ pub struct Mail {
 #[serde(deny_unknown_fields)]
 struct File {
     database_url: Option<String>,
+    owner_database_url: Option<String>,
     listen: Option<String>,
     master_key_file: Option<String>,
     log: Option<String>,
@@ -79,9 +83,11 @@ impl Config {
         };
         let setting = |name, in_file| environment(name).filter(|text| !text.is_empty()).or(in_file);
         let database_url = setting("SALDO_DATABASE_URL", file.database_url).unwrap_or_else(|| DATABASE_URL.to_owned());
+        let owner_database_url = setting("SALDO_OWNER_DATABASE_URL", file.owner_database_url);
         let listen = setting("SALDO_LISTEN", file.listen).unwrap_or_else(|| LISTEN.to_owned());
         let listen = listen.parse().map_err(|_| format!("SALDO_LISTEN: '{listen}' is no address like {LISTEN}"))?;
-        let beside = || Path::new(database_url.trim_start_matches("sqlite://")).with_extension("key");
+        let embedded = database_url.strip_prefix("sqlite://").unwrap_or("var/saldo.db");
+        let beside = || Path::new(embedded).with_extension("key");
         let key = setting("SALDO_MASTER_KEY_FILE", file.master_key_file);
         let master_key_file = key.map_or_else(beside, PathBuf::from);
         let log = setting("SALDO_LOG", file.log).unwrap_or_else(|| LOG.to_owned());
@@ -111,7 +117,7 @@ impl Config {
             setting("SALDO_PUBLIC_URL", file.public_url),
             beside().with_file_name("outbox"),
         )?;
-        Ok(Self { database_url, listen, master_key_file, log, idle, requests, mail })
+        Ok(Self { database_url, owner_database_url, listen, master_key_file, log, idle, requests, mail })
     }
 }
 

@@ -8,6 +8,8 @@
 #![expect(clippy::print_stdout, reason = "a benchmark reports on standard output")]
 #![expect(clippy::float_arithmetic, reason = "ratios of times are not money")]
 
+#[path = "../tests/it/databases.rs"]
+mod databases;
 #[path = "../tests/it/support.rs"]
 mod support;
 

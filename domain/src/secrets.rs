@@ -91,6 +91,9 @@ impl MasterKey {
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let bytes = random().map_err(|fault| named(std::io::Error::other(fault)))?;
+                if let Some(folder) = path.parent() {
+                    std::fs::create_dir_all(folder).map_err(named)?;
+                }
                 create_private(path, &format!("{}\n", URL_SAFE_NO_PAD.encode(bytes))).map_err(named)?;
                 Ok(Self::from_bytes(bytes))
             }

@@ -28,8 +28,8 @@ use setup::{ADMINISTRATOR, Demo, TENANT};
 /// records, until told to stop. Started again it goes on from where it was.
 pub(crate) async fn run(config: &Config) -> Outcome {
     let lock = serve::lock(config, "demo")?;
-    let passwords = lock.path().with_extension("demo-sign-ins");
-    migrations::up(&config.database_url).await.map_err(|error| format!("the database: {error}"))?;
+    let passwords = lock.beside("demo-sign-ins");
+    serve::bring_up(config).await?;
     let domain = serve::open_locked(config, lock).await?;
     let demo = match prepare(&domain, passwords).await {
         Ok(demo) => demo,

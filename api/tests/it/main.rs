@@ -9,6 +9,8 @@ mod canary;
 mod command_line;
 mod costs;
 mod crawl;
+#[path = "../../../domain/tests/it/databases.rs"]
+mod databases;
 mod dropped;
 mod followed;
 mod habitat;

@@ -19,6 +19,8 @@ use poem::http::{Method, StatusCode};
 use poem::{Body, Endpoint, Request, Response};
 use serde_json::{Value, json};
 
+use crate::databases::TestDatabase;
+
 pub const PASSWORD: &str = "correct staple battery";
 
 static COUNTER: AtomicU64 = AtomicU64::new(0);
@@ -34,6 +36,7 @@ pub struct TestServer {
     pub domain: Domain,
     pub app: App,
     pub folder: PathBuf,
+    database: TestDatabase,
     /// Leaves the folder to whoever comes after.
     keep: bool,
     routes: Box<dyn Fn(Request) -> futures_util::future::BoxFuture<'static, Response> + Send + Sync>,
@@ -46,26 +49,27 @@ impl TestServer {
 
     /// With settings of its own.
     pub async fn with(settings: &Settings) -> Self {
-        Self::in_folder(new_folder(), settings).await
+        let folder = new_folder();
+        let database = TestDatabase::new(&folder, "saldo.db").await;
+        Self::on(database, folder, settings, Clock::System).await
     }
 
-    /// On the database of this folder, made where it is missing.
-    pub async fn in_folder(folder: PathBuf, settings: &Settings) -> Self {
-        Self::on(&folder.join("saldo.db"), MasterKey::from_bytes([7; 32]), folder, false, settings).await
+    async fn on(database: TestDatabase, folder: PathBuf, settings: &Settings, clock: Clock) -> Self {
+        Self::at(database, MasterKey::from_bytes([7; 32]), folder, false, settings, clock).await
     }
 
     /// On the database and key that the binary takes in this folder; it must be shut down before the binary starts.
     pub async fn for_the_binary(folder: &Path) -> Self {
         let key = MasterKey::load_or_create(&folder.join("var/saldo.key")).expect("a key");
-        Self::on(&folder.join("var/saldo.db"), key, folder.to_owned(), true, &Settings::default()).await
+        let database = TestDatabase::embedded(&folder.join("var/saldo.db")).await;
+        Self::at(database, key, folder.to_owned(), true, &Settings::default(), Clock::System).await
     }
 
     /// With a clock that stands until [`TestServer::pass`] moves it.
     pub async fn with_set_clock() -> Self {
         let folder = new_folder();
-        let clock = Clock::set_to(Clock::System.now());
-        let (file, key) = (folder.join("saldo.db"), MasterKey::from_bytes([7; 32]));
-        Self::at(&file, key, folder, false, &Settings::default(), clock).await
+        let database = TestDatabase::new(&folder, "saldo.db").await;
+        Self::on(database, folder, &Settings::default(), Clock::set_to(Clock::System.now())).await
     }
 
     pub fn pass(&self, micros: i64) {
@@ -96,19 +100,20 @@ impl TestServer {
     pub async fn reopened(mut self, settings: &Settings) -> Self {
         self.keep = true;
         self.domain.shut_down().await;
-        let folder = self.folder.clone();
+        let (folder, database) = (self.folder.clone(), self.database.clone());
         drop(self);
-        Self::in_folder(folder, settings).await
+        Self::on(database, folder, settings, Clock::System).await
     }
 
-    async fn on(file: &Path, key: MasterKey, folder: PathBuf, keep: bool, settings: &Settings) -> Self {
-        Self::at(file, key, folder, keep, settings, Clock::System).await
-    }
-
-    async fn at(file: &Path, key: MasterKey, folder: PathBuf, keep: bool, settings: &Settings, clock: Clock) -> Self {
-        let url = format!("sqlite://{}", file.display());
-        let lock = DbLock::take(&url, "test").expect("the database is ours");
-        migrations::up(&url).await.expect("the schema");
+    async fn at(
+        database: TestDatabase,
+        key: MasterKey,
+        folder: PathBuf,
+        keep: bool,
+        settings: &Settings,
+        clock: Clock,
+    ) -> Self {
+        let lock = DbLock::take(&database.url, "test").expect("the database is ours");
         let db = Db::open(lock).await.expect("the database opens");
         let domain = Domain::new(db, clock, key);
         let app = App::new(domain.clone(), settings).expect("good settings");
@@ -119,7 +124,7 @@ impl TestServer {
                 Box::pin(async move { routes.get_response(request).await });
             answer
         });
-        Self { domain, app, folder, keep, routes }
+        Self { domain, app, folder, database, keep, routes }
     }
 
     /// A tenant with the administrator `ada@<slug>.test`.

@@ -47,8 +47,9 @@ impl AdminTx {
     }
 
     /// Goes on as a transaction of one tenant: how a new tenant gets its first rows together with its own.
-    pub fn into_tenant(self, tenant: TenantId) -> TenantTx {
-        TenantTx::new(self.0, tenant, None)
+    pub async fn into_tenant(self, tenant: TenantId) -> Result<TenantTx, DbErr> {
+        super::bind(&self.0, tenant).await?;
+        Ok(TenantTx::new(self.0, tenant, None))
     }
 
     pub async fn commit(self) -> Result<(), DbErr> {

@@ -1,11 +1,15 @@
 //! The multi-row statements of the hot path, written out because their shape decides its speed. The tenant is the
-//! first value of every row and the first parameter of every look-up, put there here.
+//! first value of every row and the first parameter of every look-up, put there here. They are written with SQLite's
+//! `?`; [`dialect`] numbers them for PostgreSQL.
 
-use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, Statement, Value};
+use std::borrow::Cow;
+
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, Statement, Value};
+use serde::Serialize;
 
 use super::TenantTx;
 
-/// SQLite takes 32,766 parameters a statement.
+/// SQLite takes 32,766 parameters a statement, PostgreSQL twice as many.
 const MAX_PARAMETERS: usize = 32_766;
 /// Rows go in steps of these sizes, so that a handful of prepared statements serve every batch.
 const STEPS: [usize; 4] = [1024, 128, 16, 1];
@@ -32,7 +36,8 @@ impl TenantTx {
                 parameters.push(self.tenant().into());
                 parameters.extend(values.by_ref().take(width));
             }
-            let statement = Statement::from_sql_and_values(backend, into.sql(rows), parameters);
+            let sql = dialect(&into.sql(rows), backend).into_owned();
+            let statement = Statement::from_sql_and_values(backend, sql, parameters);
             self.connection().execute_raw(statement).await?;
             left -= rows;
         }
@@ -46,17 +51,32 @@ impl TenantTx {
 
     /// What [`TenantTx::bump_epoch`] counts, as this transaction sees it.
     pub(crate) async fn epoch(&self) -> Result<i64, DbErr> {
-        let sql = "SELECT config_epoch FROM tenants WHERE id = ?";
-        let statement =
-            Statement::from_sql_and_values(self.connection().get_database_backend(), sql, [self.tenant().into()]);
+        let statement = self.statement("SELECT config_epoch FROM tenants WHERE id = ?", vec![self.tenant().into()]);
         let row = self.connection().query_one_raw(statement).await?;
         row.ok_or_else(|| DbErr::RecordNotFound(format!("tenant {}", self.tenant())))?.try_get_by_index(0)
     }
 
     async fn execute(&self, sql: &str) -> Result<(), DbErr> {
-        let statement =
-            Statement::from_sql_and_values(self.connection().get_database_backend(), sql, [self.tenant().into()]);
-        self.connection().execute_raw(statement).await.map(drop)
+        self.connection().execute_raw(self.statement(sql, vec![self.tenant().into()])).await.map(drop)
+    }
+
+    fn statement(&self, sql: &str, values: Vec<Value>) -> Statement {
+        let backend = self.connection().get_database_backend();
+        Statement::from_sql_and_values(backend, dialect(sql, backend).into_owned(), values)
+    }
+
+    /// The rows whose last column of the lookup is one of `texts`.
+    pub(crate) async fn bulk_lookup<R: FromQueryResult>(
+        &self,
+        lookup: &Lookup,
+        fixed: impl IntoIterator<Item = Value>,
+        texts: &[impl Serialize],
+    ) -> Result<Vec<R>, DbErr> {
+        let list = serde_json::to_string(texts).map_err(|error| DbErr::Custom(error.to_string()))?;
+        let values = std::iter::once(self.tenant().into()).chain(fixed).chain([list.into()]);
+        let backend = self.connection().get_database_backend();
+        let statement = Statement::from_sql_and_values(backend, lookup.sql(backend), values);
+        R::find_by_statement(statement).all(self.connection()).await
     }
 
     /// Rows of `sql` whose first parameter is the tenant and the rest `parameters`. `sql` uses `?`.
@@ -68,8 +88,40 @@ impl TenantTx {
         let mut all = Vec::with_capacity(parameters.len() + 1);
         all.push(self.tenant().into());
         all.extend(parameters);
-        let statement = Statement::from_sql_and_values(self.connection().get_database_backend(), sql, all);
-        R::find_by_statement(statement).all(self.connection()).await
+        R::find_by_statement(self.statement(sql, all)).all(self.connection()).await
+    }
+}
+
+/// Where rows are looked up by many texts at once: a table, what is wanted of it, and its columns after `tenant_id`, the
+/// last of which is the one that is looked up.
+pub(crate) struct Lookup {
+    pub table: &'static str,
+    pub wanted: &'static str,
+    pub by: &'static [&'static str],
+}
+
+impl Lookup {
+    /// Its parameters are the tenant, a value for each column but the last, and the texts as a JSON array.
+    fn sql(&self, backend: DbBackend) -> String {
+        let Self { table, wanted, by } = self;
+        let (last, fixed) = by.split_last().unwrap_or((&"", &[]));
+        let fixed: String = fixed.iter().map(|column| format!(" AND {column} = ?")).collect();
+        if backend != DbBackend::Postgres {
+            return format!(
+                "SELECT {wanted} FROM {table} WHERE tenant_id = ?{fixed} AND {last} IN (SELECT value FROM json_each(?))"
+            );
+        }
+        // One by one: compared with a list, each row of the tenant would be compared with all of it. OFFSET keeps the
+        // planner from undoing that.
+        let list = by.len() + 1;
+        dialect(
+            &format!(
+                "SELECT found.* FROM jsonb_array_elements_text(CAST(${list} AS jsonb)) AS listed (value), \
+                 LATERAL (SELECT {wanted} FROM {table} WHERE tenant_id = ?{fixed} AND {last} = listed.value OFFSET 0) AS found"
+            ),
+            backend,
+        )
+        .into_owned()
     }
 }
 
@@ -86,5 +138,43 @@ impl Insert {
         sql.push(' ');
         sql.push_str(self.on_conflict);
         sql
+    }
+}
+
+/// The same statement in the words of the database that is there.
+fn dialect(sql: &str, backend: DbBackend) -> Cow<'_, str> {
+    if backend != DbBackend::Postgres {
+        return sql.into();
+    }
+    let mut numbered = String::with_capacity(sql.len() * 2);
+    for (number, piece) in sql.split('?').enumerate() {
+        if number > 0 {
+            numbered.push('$');
+            numbered.push_str(&number.to_string());
+        }
+        numbered.push_str(piece);
+    }
+    numbered.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn postgres_gets_numbers_and_looks_up_one_by_one() {
+        let sql = "SELECT a FROM t WHERE b = ? AND c = ?";
+        assert_eq!(dialect(sql, DbBackend::Sqlite), sql);
+        assert_eq!(dialect(sql, DbBackend::Postgres), "SELECT a FROM t WHERE b = $1 AND c = $2");
+        let lookup = Lookup { table: "t", wanted: "a, c", by: &["b", "c"] };
+        assert_eq!(
+            lookup.sql(DbBackend::Sqlite),
+            "SELECT a, c FROM t WHERE tenant_id = ? AND b = ? AND c IN (SELECT value FROM json_each(?))"
+        );
+        assert_eq!(
+            lookup.sql(DbBackend::Postgres),
+            "SELECT found.* FROM jsonb_array_elements_text(CAST($3 AS jsonb)) AS listed (value), \
+             LATERAL (SELECT a, c FROM t WHERE tenant_id = $1 AND b = $2 AND c = listed.value OFFSET 0) AS found"
+        );
     }
 }

@@ -4,8 +4,10 @@
 //! query can be built anywhere and run nowhere else. [`AdminTx`] is for the few rows that belong to the installation
 //! (tenants by slug, signing keys). [`bulk`] has the multi-row statements of the hot path.
 //!
-//! On SQLite one process owns the file (a lock file says which), with one writing connection, whose transactions are
-//! all `BEGIN IMMEDIATE`, and a few read-only ones.
+//! - `sqlite.rs`: one process owns the file (a lock file says which), with one writing connection, whose transactions
+//!   are all `BEGIN IMMEDIATE`, and a few read-only ones.
+//! - `postgres.rs`: a transaction binds its tenant, which row level security checks below all of this; one that writes
+//!   locks the tenant's row, so that a tenant's changes happen one after the other as on SQLite, whoever makes them.
 #![expect(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -30,22 +32,16 @@ pub(crate) use tenant_owned;
 
 mod admin_tx;
 pub(crate) mod bulk;
+mod postgres;
+mod sqlite;
 mod tenant_tx;
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, Write};
-use std::path::{Path, PathBuf};
-use std::str::FromStr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, SqlxSqliteConnector,
-    TransactionOptions, TransactionTrait,
-};
-use sqlx::ConnectOptions;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, TransactionTrait};
 use thiserror::Error;
 
 pub use admin_tx::{AdminTx, Installation};
@@ -53,61 +49,79 @@ pub use tenant_tx::{Reach, TenantOwned, TenantTx};
 
 use crate::ids::{PartnerId, TenantId};
 
-const READERS: u32 = 4;
 const POOL_WAIT: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Error)]
 pub enum OpenError {
-    #[error("'{0}' is no database URL that this build knows; use sqlite://path/to/saldo.db")]
+    #[error(
+        "'{0}' is no database URL that this build knows; use sqlite://path/to/saldo.db or postgres://user@host/database"
+    )]
     Url(String),
     #[error(
         "{path} is in use by another Saldo ({owner}); one process owns an embedded database. Stop it, or send your work to it over HTTP"
     )]
     Locked { path: String, owner: String },
+    #[error("{0} is in use by another Saldo; one process owns a database. Stop it, or send your work to it over HTTP")]
+    Taken(String),
     #[error("{0}: {1}")]
     File(String, std::io::Error),
+    #[error("the role '{role}' {why}")]
+    Role { role: String, why: String },
     #[error("the database does not open: {0}")]
     Database(#[from] DbErr),
     #[error("the database does not open: {0}")]
     Sqlx(#[from] sqlx::Error),
 }
 
-/// The right to use an embedded database, held by one process at a time and given up when dropped.
-pub struct DbLock {
-    path: PathBuf,
-    _file: File,
+/// The right to use a database, held by one process at a time and given up when dropped.
+pub struct DbLock(Held);
+
+enum Held {
+    Sqlite(sqlite::Lock),
+    Postgres { url: String, shared: bool },
 }
 
 impl DbLock {
-    /// Takes the lock of the database behind `url`, making its folder where it is missing.
+    /// Takes the database behind `url`. An embedded one is locked from here on, and its folder made where it is
+    /// missing; one on a server when it is opened.
     pub fn take(url: &str, purpose: &str) -> Result<Self, OpenError> {
-        let path = sqlite_path(url)?;
-        let lock_path = path.with_added_extension("lock");
-        let named = |error| OpenError::File(lock_path.display().to_string(), error);
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(named)?;
-        }
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&lock_path).map_err(named)?;
-        if file.try_lock().is_err() {
-            let mut owner = String::new();
-            file.read_to_string(&mut owner).map_err(named)?;
-            return Err(OpenError::Locked { path: path.display().to_string(), owner: owner.trim().to_owned() });
-        }
-        file.set_len(0).map_err(named)?;
-        file.rewind().map_err(named)?;
-        writeln!(file, "process {}, {purpose}", std::process::id()).map_err(named)?;
-        Ok(Self { path, _file: file })
+        let held = match url.split_once("://") {
+            Some(("sqlite", _)) => Held::Sqlite(sqlite::Lock::take(url, purpose)?),
+            Some(("postgres" | "postgresql", _)) => Held::Postgres { url: url.to_owned(), shared: false },
+            _ => return Err(OpenError::Url(shown(url))),
+        };
+        Ok(Self(held))
     }
 
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// The same without keeping others away: for a process that takes over from one whose end nobody noticed.
+    pub fn shared(self) -> Self {
+        match self.0 {
+            Held::Postgres { url, .. } => Self(Held::Postgres { url, shared: true }),
+            held @ Held::Sqlite(_) => Self(held),
+        }
+    }
+
+    /// A file beside an embedded database; in the folder `var` otherwise.
+    pub fn beside(&self, extension: &str) -> PathBuf {
+        match &self.0 {
+            Held::Sqlite(lock) => lock.path().with_extension(extension),
+            Held::Postgres { .. } => PathBuf::from("var/saldo").with_added_extension(extension),
+        }
     }
 }
 
-fn sqlite_path(url: &str) -> Result<PathBuf, OpenError> {
-    let path = url.strip_prefix("sqlite://").filter(|path| !path.is_empty() && !path.contains('?'));
-    path.map(PathBuf::from).ok_or_else(|| OpenError::Url(url.to_owned()))
+/// The role as which a URL connects to PostgreSQL.
+pub fn role_of(url: &str) -> Result<String, OpenError> {
+    postgres::options(url).map(|options| options.get_username().to_owned())
+}
+
+/// A URL as it may be shown: without the password in it.
+pub fn shown(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    match rest.rsplit_once('@') {
+        Some((user, place)) => format!("{scheme}://{}@{place}", user.split(':').next().unwrap_or_default()),
+        None => url.to_owned(),
+    }
 }
 
 pub struct Db {
@@ -116,37 +130,20 @@ pub struct Db {
     /// How many statements ran.
     statements: Arc<AtomicU64>,
     _lock: DbLock,
+    /// The session that keeps others away from a database on a server.
+    _alone: Option<sqlx::PgConnection>,
 }
 
 impl Db {
     /// Opens a database that has been migrated.
     pub async fn open(lock: DbLock) -> Result<Self, OpenError> {
-        let options = SqliteConnectOptions::from_str(&format!("sqlite://{}", lock.path.display()))?
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(POOL_WAIT)
-            .pragma("cache_size", "-65536")
-            .pragma("temp_store", "MEMORY")
-            .optimize_on_close(true, None)
-            .disable_statement_logging();
-        // A session that comes back to the pool inside a transaction (its user was dropped in the middle of BEGIN)
-        // would swallow the next user's writes; a bare ROLLBACK outside of one would log a warning each time.
-        let pool = |connections, options| {
-            SqlitePoolOptions::new()
-                .max_connections(connections)
-                .acquire_timeout(POOL_WAIT)
-                .after_release(|connection, _| {
-                    Box::pin(async move {
-                        sqlx::raw_sql("BEGIN; ROLLBACK").execute(&mut *connection).await.ok();
-                        Ok(true)
-                    })
-                })
-                .connect_lazy_with(options)
+        let ((writer, readers), alone) = match &lock.0 {
+            Held::Sqlite(lock) => (sqlite::pools(lock.path())?, None),
+            Held::Postgres { url, shared } => {
+                let pools = postgres::pools(url).await?;
+                (pools, if *shared { None } else { Some(postgres::alone(url).await?) })
+            }
         };
-        // A reader that may not write fails to optimise, and its `close` comes back before it has closed: then it may
-        // be the last to do so, and the log stays beside the file.
-        let reading = options.clone().read_only(true).optimize_on_close(false, None);
         let statements = Arc::new(AtomicU64::new(0));
         let counting = |mut connection: DatabaseConnection| {
             let statements = statements.clone();
@@ -155,38 +152,48 @@ impl Db {
             });
             connection
         };
-        let db = Self {
-            writer: counting(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool(1, options))),
-            readers: counting(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool(READERS, reading))),
-            statements: statements.clone(),
-            _lock: lock,
-        };
+        let (writer, readers) = (counting(writer), counting(readers));
+        let db = Self { writer, readers, statements: statements.clone(), _lock: lock, _alone: alone };
         db.writer.execute_unprepared("SELECT 1").await?;
         Ok(db)
     }
 
     pub(crate) async fn read(&self, tenant: TenantId, partner: Option<PartnerId>) -> Result<TenantTx, DbErr> {
-        Ok(TenantTx::new(self.readers.begin().await?, tenant, partner))
+        let tx = self.begin_read().await?;
+        bind(&tx, tenant).await?;
+        Ok(TenantTx::new(tx, tenant, partner))
     }
 
     pub(crate) async fn write(&self, tenant: TenantId, partner: Option<PartnerId>) -> Result<TenantTx, DbErr> {
-        Ok(TenantTx::new(self.begin_immediate().await?, tenant, partner))
+        let tx = self.begin_write().await?;
+        if is_postgres(&tx) {
+            tx.execute_unprepared(&postgres::bound_and_locked(tenant)).await?;
+        }
+        Ok(TenantTx::new(tx, tenant, partner))
     }
 
     pub(crate) async fn admin(&self) -> Result<AdminTx, DbErr> {
-        Ok(AdminTx::new(self.begin_immediate().await?))
+        Ok(AdminTx::new(self.begin_write().await?))
     }
 
     pub(crate) async fn admin_read(&self) -> Result<AdminTx, DbErr> {
-        Ok(AdminTx::new(self.readers.begin().await?))
+        Ok(AdminTx::new(self.begin_read().await?))
     }
 
-    async fn begin_immediate(&self) -> Result<DatabaseTransaction, DbErr> {
-        let options = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
-        };
-        self.writer.begin_with_options(options).await
+    /// One view of the database for all that is read.
+    async fn begin_read(&self) -> Result<DatabaseTransaction, DbErr> {
+        let tx = self.readers.begin().await?;
+        if is_postgres(&tx) {
+            tx.execute_unprepared(postgres::READ).await?;
+        }
+        Ok(tx)
+    }
+
+    async fn begin_write(&self) -> Result<DatabaseTransaction, DbErr> {
+        match self.writer.get_database_backend() {
+            DbBackend::Sqlite => self.writer.begin_with_options(sqlite::immediate()).await,
+            _ => self.writer.begin().await,
+        }
     }
 
     /// How many statements have run since it was opened; `BEGIN` and `COMMIT` are not among them.
@@ -200,11 +207,53 @@ impl Db {
     }
 
     pub async fn close(&self) {
-        // The writer last: whoever closes last folds the log into the file, and readers may not write.
+        // The writer last: whoever closes last folds SQLite's log into its file, and readers may not write.
         for pool in [&self.readers, &self.writer] {
             if let Err(error) = pool.clone().close().await {
                 tracing::warn!(%error, "a connection pool did not close cleanly");
             }
+        }
+    }
+}
+
+/// Whether a number was to be written that a column of integers cannot hold.
+pub(crate) fn is_overflow(error: &DbErr) -> bool {
+    let text = error.to_string();
+    text.contains("cannot store REAL value") || text.contains("bigint out of range")
+}
+
+/// Whether a row was to be written that the schema does not allow.
+pub(crate) fn is_refusal(error: &DbErr) -> bool {
+    let text = error.to_string();
+    text.contains("constraint failed") || text.contains(" violates ")
+}
+
+fn is_postgres(tx: &DatabaseTransaction) -> bool {
+    tx.get_database_backend() == DbBackend::Postgres
+}
+
+/// Tells the database whose rows the transaction may touch.
+async fn bind(tx: &DatabaseTransaction, tenant: TenantId) -> Result<(), DbErr> {
+    if is_postgres(tx) {
+        tx.execute_unprepared(&postgres::bound(tenant)).await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_shown_without_its_password() {
+        for (url, expected) in [
+            ("postgres://saldo:s3cr@t@db.test:5432/saldo", "postgres://saldo@db.test:5432/saldo"),
+            ("postgres://saldo@db.test/saldo", "postgres://saldo@db.test/saldo"),
+            ("postgres://db.test/saldo", "postgres://db.test/saldo"),
+            ("sqlite://var/saldo.db", "sqlite://var/saldo.db"),
+            ("nonsense", "nonsense"),
+        ] {
+            assert_eq!(shown(url), expected);
         }
     }
 }

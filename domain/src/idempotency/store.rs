@@ -3,7 +3,7 @@
 use sea_orm::entity::prelude::*;
 use sea_orm::{DbErr, QueryFilter, QueryOrder, QuerySelect, Value};
 
-use crate::db::bulk::Insert;
+use crate::db::bulk::{Insert, Lookup};
 use crate::db::{Reach, TenantTx, tenant_owned};
 use crate::ids::TenantId;
 use crate::time::Timestamp;
@@ -33,9 +33,8 @@ const KEYS: Insert = Insert {
 
 /// What is kept under these keys, whoever used them.
 pub async fn find(tx: &TenantTx, keys: &[&str]) -> Result<Vec<Model>, DbErr> {
-    let sql = "SELECT * FROM idempotency_keys WHERE tenant_id = ? AND key IN (SELECT value FROM json_each(?))";
-    let keys = serde_json::to_string(keys).map_err(|error| DbErr::Custom(error.to_string()))?;
-    tx.bulk_query::<Model>(sql, vec![keys.into()]).await
+    const KNOWN: Lookup = Lookup { table: "idempotency_keys", wanted: "*", by: &["key"] };
+    tx.bulk_lookup::<Model>(&KNOWN, [], keys).await
 }
 
 pub async fn insert(tx: &TenantTx, rows: Vec<Model>) -> Result<(), DbErr> {

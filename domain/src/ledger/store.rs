@@ -223,7 +223,7 @@ pub async fn held(tx: &TenantTx, settlement: SettlementId) -> Result<Minor, DbEr
     struct Sum {
         held: Option<i64>,
     }
-    let sql = "SELECT sum(-leg.amount) AS held FROM ledger_entries AS entry \
+    let sql = "SELECT CAST(sum(-leg.amount) AS BIGINT) AS held FROM ledger_entries AS entry \
                JOIN ledger_legs AS leg ON leg.tenant_id = entry.tenant_id AND leg.entry_id = entry.id \
                JOIN ledger_accounts AS account ON account.tenant_id = leg.tenant_id AND account.id = leg.account_id \
                WHERE entry.tenant_id = ? AND entry.settlement_id = ? AND account.code = ?";

@@ -108,7 +108,7 @@ impl Domain {
             let tx = domain.db().admin().await?;
             let taken = Problem::new(Code::AlreadyExists, "slug", "a tenant with this name exists");
             store::insert_for_installation(&tx, row).await.map_err(|error| refused(error, Some(taken), None))?;
-            let tx = tx.into_tenant(id);
+            let tx = tx.into_tenant(id).await?;
             let admin = store::new_member(&tx, domain.clock().id(), admin, hash, now);
             store::insert(&tx, admin.clone()).await?;
             let invitation = match admin.password_hash {

@@ -1,9 +1,10 @@
 //! What a batch must know of what is stored: known keys, the facts that rollbacks name, rounds and who waits for them.
 
 use sea_orm::entity::prelude::*;
-use sea_orm::{FromQueryResult, QueryFilter, QuerySelect, Value};
+use sea_orm::{FromQueryResult, QueryFilter, QuerySelect};
 
 use crate::db::TenantTx;
+use crate::db::bulk::Lookup;
 use crate::error::{Fault, Result};
 use crate::ids::{SourceId, TransactionId};
 
@@ -17,11 +18,6 @@ struct KnownKey {
     external_id: String,
     transaction_id: TransactionId,
     payload_hash: Vec<u8>,
-}
-
-/// One JSON array as one parameter, so that the statement stays the same whatever their number.
-fn json(texts: &[String]) -> Value {
-    serde_json::to_string(texts).unwrap_or_default().into()
 }
 
 pub(super) async fn find(tx: &TenantTx, wanted: &Wanted, with_rounds: bool) -> Result<Found> {
@@ -45,9 +41,12 @@ pub(super) async fn find(tx: &TenantTx, wanted: &Wanted, with_rounds: bool) -> R
 }
 
 async fn find_keys(tx: &TenantTx, source: SourceId, ids: &[String], found: &mut Found) -> Result<()> {
-    let sql = "SELECT external_id, transaction_id, payload_hash FROM transaction_keys \
-               WHERE tenant_id = ? AND source_id = ? AND external_id IN (SELECT value FROM json_each(?))";
-    for row in tx.bulk_query::<KnownKey>(sql, vec![source.into(), json(ids)]).await? {
+    const KNOWN: Lookup = Lookup {
+        table: "transaction_keys",
+        wanted: "external_id, transaction_id, payload_hash",
+        by: &["source_id", "external_id"],
+    };
+    for row in tx.bulk_lookup::<KnownKey>(&KNOWN, [source.into()], ids).await? {
         let hash = hash_of(&row.payload_hash)?;
         found.keys.insert((source, row.external_id), (row.transaction_id, hash));
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::anomalies::{self, Judged, Lease};
 use crate::caller::Scoped;
 use crate::clock::Clock;
-use crate::db::TenantTx;
+use crate::db::{self, TenantTx};
 use crate::error::{Code, Error, Fault, Problem, Result};
 use crate::ids::{BlockId, ConflictId, QuarantineId, TransactionId};
 use crate::{catalogue, contracts, events, idempotency, imports, settlements, sources};
@@ -76,10 +76,7 @@ async fn without_poison(scoped: &Scoped, mut submission: Submission) -> Result<V
 fn is_poison(error: &Error) -> bool {
     match error {
         Error::Invalid(problems) => problems.iter().any(|problem| problem.code == Code::Overflow),
-        Error::Fault(Fault::Database(error)) => {
-            let text = error.to_string();
-            text.contains("cannot store REAL value") || text.contains("constraint failed")
-        }
+        Error::Fault(Fault::Database(error)) => db::is_overflow(error) || db::is_refusal(error),
         _ => false,
     }
 }
@@ -87,7 +84,7 @@ fn is_poison(error: &Error) -> bool {
 fn poison(error: Error) -> Problem {
     match error {
         Error::Invalid(problems) if !problems.is_empty() => problems[0].clone(),
-        Error::Fault(Fault::Database(error)) if !error.to_string().contains("cannot store REAL value") => {
+        Error::Fault(Fault::Database(error)) if !db::is_overflow(&error) => {
             tracing::error!(%error, "a record is set aside because the database refuses it");
             Problem::new(Code::BadInput, "", "the database refuses this record; the log says why")
         }

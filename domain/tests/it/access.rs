@@ -331,7 +331,7 @@ async fn signing_keys_outlive_the_process_and_need_its_master_key() {
 async fn a_schema_says_how_it_stands_to_this_build() {
     use migrations::Status;
     let app = TestApp::new().await;
-    let url = format!("sqlite://{}", app.folder.join("saldo.db").display());
+    let url = app.database.owner_url.clone();
     assert_eq!(migrations::status(&url).await.unwrap(), Status::Current);
     assert_eq!(migrations::up(&url).await.unwrap(), 0, "again changes nothing");
     app.execute("INSERT INTO seaql_migrations (version, applied_at) VALUES ('m9999_later', 0)").await;

@@ -69,7 +69,7 @@ impl World {
     async fn scores(&self) -> Vec<String> {
         let tenant = hex(self.tenant.id().0);
         let sql = format!(
-            "SELECT external_id || ' ' || coalesce(score, '-') FROM transactions WHERE tenant_id = {tenant} ORDER BY id"
+            "SELECT external_id || ' ' || coalesce(CAST(score AS TEXT), '-') FROM transactions WHERE tenant_id = {tenant} ORDER BY id"
         );
         self.app.rows(&sql).await
     }
@@ -300,7 +300,7 @@ async fn a_model_of_ones_own_comes_into_force_and_a_damaged_one_does_not() {
     assert!(!again.training && again.fitted.as_ref().is_some_and(|again| again.id != fitted.id));
 
     // One whose bytes are damaged is not used by a process that starts; what everybody starts with is.
-    world.app.execute("UPDATE detector_models SET body = zeroblob(length(body))").await;
+    world.app.execute("UPDATE detector_models SET body = zeroblob(9)").await;
     let later = world.app.reopened(MASTER_KEY).await;
     let ada = later.sign_in("acme", "ada@acme.test").await;
     let ada = later.bearer(ada.access_token.expose()).await;
@@ -334,7 +334,7 @@ async fn what_the_detector_remembers_survives_a_start_and_what_was_not_recorded_
     for piece in rest[50..].chunks(500) {
         ada.record_transactions(world.source, piece.to_vec()).await.expect("recorded");
     }
-    let sql = "SELECT external_id || ' ' || coalesce(score, '-') FROM transactions ORDER BY id";
+    let sql = "SELECT external_id || ' ' || coalesce(CAST(score AS TEXT), '-') FROM transactions ORDER BY id";
     assert_eq!(later.rows(sql).await, whole);
 }
 

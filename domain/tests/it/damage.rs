@@ -35,7 +35,7 @@ async fn every_changed_figure_is_found_and_named() {
     let id = january.to_string();
     let january = hex(january.0);
     for column in ["amount", "units", "transactions"] {
-        for late in [0, 1] {
+        for late in [false, true] {
             let change = |by: &str| {
                 format!(
                     "UPDATE accruals SET {column} = {column} {by} WHERE settlement_id = {january} AND late = {late}"
@@ -88,12 +88,15 @@ async fn what_is_gone_or_was_put_in_is_found() {
     let january = hex(january.0);
     world
         .app
-        .execute(&format!("CREATE TABLE kept AS SELECT * FROM accruals WHERE settlement_id = {january} AND late = 1"))
+        .execute(&format!("CREATE TABLE kept AS SELECT * FROM accruals WHERE settlement_id = {january} AND late"))
         .await;
-    let gone = format!("DELETE FROM accruals WHERE settlement_id = {january} AND late = 1");
+    let gone = format!("DELETE FROM accruals WHERE settlement_id = {january} AND late");
     found(&world, &gone, "INSERT INTO accruals SELECT * FROM kept", &[&id, "-30000000", "-1 transactions"]).await;
-    let listed = "INSERT INTO unpriced SELECT tenant_id, id, zeroblob(16), source_id, 'NO_CONTRACT', '' FROM transactions WHERE external_id = '1'";
-    found(&world, listed, "DELETE FROM unpriced", &["txn_", "is listed", "NO_CONTRACT"]).await;
+    let listed = format!(
+        "INSERT INTO unpriced SELECT tenant_id, id, {}, source_id, 'NO_CONTRACT', '' FROM transactions WHERE external_id = '1'",
+        hex(uuid::Uuid::nil())
+    );
+    found(&world, &listed, "DELETE FROM unpriced", &["txn_", "is listed", "NO_CONTRACT"]).await;
     let put = "INSERT INTO accruals SELECT tenant_id, settlement_id, version, rate_class, 'WIN', late, amount, units, transactions FROM kept";
     let taken = format!("DELETE FROM accruals WHERE settlement_id = {january} AND kind = 'WIN'");
     found(&world, put, &taken, &[&id, "WIN"]).await;

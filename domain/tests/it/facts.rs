@@ -127,7 +127,7 @@ impl World {
     /// Runs all of it at once while nobody can write, so that what it writes gathers into few batches. Reads that
     /// begin after those of `all` are done after them; then writing goes on.
     pub async fn gathered<T>(&self, all: Vec<impl Future<Output = T>>) -> Vec<T> {
-        self.app.execute("BEGIN IMMEDIATE").await;
+        self.app.database.stop_writing().await;
         let reads = 10 + all.len();
         let release = async {
             for _ in 0..reads {
@@ -201,7 +201,7 @@ impl World {
     pub async fn sums(&self, contract: ContractId) -> Vec<String> {
         let sql = format!(
             "SELECT strftime('%Y-%m', s.period_start / 1000000, 'unixepoch') || ' ' || version || ' ' || rate_class || ' ' || kind || ' ' \
-             || (sum(amount) / 10000) || '/' || sum(units) || '/' || sum(transactions) \
+             || (CAST(sum(amount) AS BIGINT) / 10000) || '/' || sum(units) || '/' || sum(transactions) \
              FROM accruals a JOIN settlements s ON s.tenant_id = a.tenant_id AND s.id = a.settlement_id \
              WHERE s.contract_id = {} GROUP BY s.period_start, version, rate_class, kind HAVING sum(transactions) <> 0 \
              ORDER BY s.period_start, version, rate_class, kind",

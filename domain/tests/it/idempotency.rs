@@ -238,7 +238,10 @@ async fn outcomes_outlive_the_process_and_are_forgotten_after_a_week() {
     reopened.pass_seconds(7 * 24 * 3_600);
     create(&keyed(&admin, "young", 1), "Young").await.expect("a partner");
     reopened
-        .execute("INSERT INTO idempotency_keys SELECT id, 'old', zeroblob(16), 'a', x'', x'', 0 FROM tenants")
+        .execute(&format!(
+            "INSERT INTO idempotency_keys SELECT id, 'old', {}, 'a', zeroblob(0), zeroblob(0), 0 FROM tenants",
+            hex(uuid::Uuid::nil())
+        ))
         .await;
     reopened.domain.prune().await;
     assert_eq!(kept(&reopened).await, 3);
@@ -254,9 +257,12 @@ async fn outcomes_outlive_the_process_and_are_forgotten_after_a_week() {
 #[tokio::test]
 async fn more_old_keys_than_one_step_takes_are_all_forgotten() {
     let world = World::new().await;
-    let rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500) \
-                INSERT INTO idempotency_keys SELECT t.id, 'k' || i, zeroblob(16), 'a', zeroblob(32), x'00', i FROM n, tenants t";
-    world.app.execute(rows).await;
+    let rows = format!(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500) \
+         INSERT INTO idempotency_keys SELECT t.id, 'k' || i, {}, 'a', zeroblob(32), zeroblob(1), i FROM n, tenants t",
+        hex(uuid::Uuid::nil())
+    );
+    world.app.execute(&rows).await;
     create(&keyed(&world.admin, "young", 1), "Young").await.expect("a partner");
     world.app.domain.prune().await;
     assert_eq!(kept(&world.app).await, 1);

@@ -21,8 +21,9 @@ use domain::tenants::{NewTenant, SignedIn, Tenant};
 use domain::time::{MICROS_PER_SECOND, Timestamp};
 use domain::{Code, Domain, Error, Role, Scoped};
 use futures_util::Stream;
-use sqlx::Row;
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
+
+pub use crate::databases::hex;
+use crate::databases::{TestDatabase, on_postgres};
 
 pub const PASSWORD: &str = "correct staple battery";
 pub const OTHER_PASSWORD: &str = "another staple battery";
@@ -37,36 +38,38 @@ pub struct TestApp {
     pub domain: Domain,
     pub clock: Clock,
     pub folder: PathBuf,
-    raw: SqlitePool,
+    pub database: TestDatabase,
 }
 
 impl TestApp {
     pub async fn new() -> Self {
-        Self::open(new_folder(), Clock::set_to(at(START)), MASTER_KEY).await
+        let folder = new_folder();
+        let database = TestDatabase::new(&folder, "saldo.db").await;
+        Self::open(folder, database, false, Clock::set_to(at(START)), MASTER_KEY).await
     }
 
-    /// Another core on a copy of the files as they are now: what a process finds that starts after this one died.
+    /// Another core on a copy of the files as they are now, or on the same database of a server: what a process finds
+    /// that starts after this one died.
     pub async fn reopened(&self, master_key: [u8; 32]) -> Self {
         let folder = new_folder();
+        if on_postgres() {
+            return Self::open(folder, self.database.clone(), true, self.clock.clone(), master_key).await;
+        }
         std::fs::create_dir_all(&folder).expect("a folder");
         for name in ["saldo.db", "saldo.db-wal"] {
             if self.folder.join(name).exists() {
                 std::fs::copy(self.folder.join(name), folder.join(name)).expect("a copy");
             }
         }
-        Self::open(folder, self.clock.clone(), master_key).await
+        let database = TestDatabase::file(&folder.join("saldo.db"));
+        Self::open(folder, database, true, self.clock.clone(), master_key).await
     }
 
-    async fn open(folder: PathBuf, clock: Clock, master_key: [u8; 32]) -> Self {
-        let file = folder.join("saldo.db");
-        let url = format!("sqlite://{}", file.display());
-        let lock = DbLock::take(&url, "test").expect("the database is ours");
-        migrations::up(&url).await.expect("the schema");
-        let db = Db::open(lock).await.expect("the database opens");
+    async fn open(folder: PathBuf, database: TestDatabase, shared: bool, clock: Clock, master_key: [u8; 32]) -> Self {
+        let lock = DbLock::take(&database.url, "test").expect("the database is ours");
+        let db = Db::open(if shared { lock.shared() } else { lock }).await.expect("the database opens");
         let domain = Domain::new(db, clock.clone(), MasterKey::from_bytes(master_key));
-        let options = SqliteConnectOptions::new().filename(file).foreign_keys(true);
-        let raw = SqlitePoolOptions::new().max_connections(1).connect_lazy_with(options);
-        Self { domain, clock, folder, raw }
+        Self { domain, clock, folder, database }
     }
 
     /// Moves the clock on.
@@ -104,19 +107,17 @@ impl TestApp {
 
     /// Runs SQL past the core: to arrange what no service makes, or to do damage.
     pub async fn execute(&self, sql: &str) {
-        sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&self.raw).await.expect("the statement runs");
+        self.database.execute(sql).await;
     }
 
     /// One column of text out of SQL that goes past the core.
     pub async fn rows(&self, sql: &str) -> Vec<String> {
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql.to_owned())).fetch_all(&self.raw).await.expect("rows");
-        rows.iter().map(|row| row.get(0)).collect()
+        self.database.rows(sql).await
     }
 
     /// One integer out of SQL that goes past the core.
     pub async fn number(&self, sql: &str) -> i64 {
-        let row = sqlx::query(sqlx::AssertSqlSafe(sql.to_owned())).fetch_one(&self.raw).await.expect("one row");
-        row.get(0)
+        self.database.number(sql).await
     }
 }
 
@@ -166,11 +167,6 @@ impl TestTenant {
         .await;
         (partner, source)
     }
-}
-
-/// An id as SQLite writes it.
-pub fn hex(id: uuid::Uuid) -> String {
-    format!("x'{}'", id.simple())
 }
 
 pub fn at(text: &str) -> Timestamp {

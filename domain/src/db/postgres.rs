@@ -1,0 +1,98 @@
+//! PostgreSQL: the tenant is bound for row level security, and a tenant's changes happen one after the other.
+
+use std::str::FromStr;
+
+use sea_orm::{DatabaseConnection, SqlxPostgresConnector};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection, PgConnection, Row};
+
+use super::{OpenError, POOL_WAIT, shown};
+use crate::ids::TenantId;
+
+const READERS: u32 = 8;
+const WRITERS: u32 = 8;
+/// Held by the process that owns a database; the digits of "saldo".
+const ALONE: i64 = 0x73_61_6c_64_6f;
+
+/// What a transaction begins with that reads: nothing changes under it.
+pub(super) const READ: &str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+
+/// The tenant for row level security. It is an id by its type, never text from outside.
+pub(super) fn bound(tenant: TenantId) -> String {
+    format!("SET LOCAL app.tenant = '{}'", tenant.0)
+}
+
+/// The same, and the tenant's row locked until the end: whoever changes something of the tenant waits here. Foreign keys
+/// to the row do not wait for it.
+pub(super) fn bound_and_locked(tenant: TenantId) -> String {
+    format!("{}; SELECT 1 FROM tenants WHERE id = '{}' FOR NO KEY UPDATE", bound(tenant), tenant.0)
+}
+
+pub(super) fn options(url: &str) -> Result<PgConnectOptions, OpenError> {
+    let options = PgConnectOptions::from_str(url).map_err(|_| OpenError::Url(shown(url)))?;
+    // A wait has an end: for a lock, for a statement, for a client that began and does not go on.
+    Ok(options
+        .application_name("saldo")
+        .options([
+            ("statement_timeout", "60000"),
+            ("lock_timeout", "30000"),
+            ("idle_in_transaction_session_timeout", "120000"),
+        ])
+        .disable_statement_logging())
+}
+
+/// Connections that write, and those that read.
+pub(super) async fn pools(url: &str) -> Result<(DatabaseConnection, DatabaseConnection), OpenError> {
+    let options = options(url)?;
+    check_role(&mut PgConnection::connect_with(&options).await?).await?;
+    // As on SQLite: a session never comes back to the pool inside a transaction.
+    let pool = |connections| {
+        PgPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(POOL_WAIT)
+            .after_release(|connection, _| {
+                Box::pin(async move {
+                    sqlx::raw_sql("BEGIN; ROLLBACK").execute(&mut *connection).await?;
+                    Ok(true)
+                })
+            })
+            .connect_lazy_with(options.clone())
+    };
+    let opened = |pool| SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
+    Ok((opened(pool(WRITERS)), opened(pool(READERS))))
+}
+
+/// Keeps every other Saldo away from the database as long as the session lives.
+pub(super) async fn alone(url: &str) -> Result<PgConnection, OpenError> {
+    let mut connection = PgConnection::connect_with(&options(url)?).await?;
+    let taken = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(ALONE);
+    match taken.fetch_one(&mut connection).await? {
+        true => Ok(connection),
+        false => Err(OpenError::Taken(shown(url))),
+    }
+}
+
+/// The server's role must not be able to step over the wall between tenants, nor to tear it down.
+async fn check_role(connection: &mut PgConnection) -> Result<(), OpenError> {
+    let sql = "SELECT current_user::text, rolsuper, rolbypassrls, \
+               (SELECT count(*) FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace \
+                AND pg_has_role(current_user, relowner, 'MEMBER')), \
+               (SELECT coalesce(string_agg(relname::text, ', '), '') FROM pg_class WHERE relkind IN ('r', 'p') \
+                AND relnamespace = 'public'::regnamespace AND relname <> 'seaql_migrations' \
+                AND NOT (has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT'))) \
+               FROM pg_roles WHERE rolname = current_user";
+    let row = sqlx::query(sql).fetch_one(connection).await?;
+    let (role, owned): (String, i64) = (row.try_get(0)?, row.try_get(3)?);
+    let lacking: String = row.try_get(4)?;
+    let why = match () {
+        () if row.try_get(1)? => "is a superuser, whom row level security does not stop".to_owned(),
+        () if row.try_get(2)? => "may bypass row level security (BYPASSRLS)".to_owned(),
+        () if owned > 0 => {
+            "owns tables, and so could take row level security off them; tables belong to the role that migrates"
+                .to_owned()
+        }
+        () if !lacking.is_empty() => format!("may not read and add rows in {lacking}; run `saldo migrate`"),
+        () => return Ok(()),
+    };
+    Err(OpenError::Role { role, why })
+}

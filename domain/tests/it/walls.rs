@@ -1,0 +1,226 @@
+//! The second wall, on PostgreSQL: what the catalogue must say, and what the server's role runs into.
+
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
+
+use crate::databases::{TestDatabase, on_postgres};
+use crate::support::*;
+
+/// Whose rows are nobody's in particular.
+const INSTALLATION: [&str; 3] = ["seaql_migrations", "signing_keys", "tenants"];
+const BOUND: &str = "(tenant_id = (NULLIF(current_setting('app.tenant'::text, true), ''::text))::uuid)";
+
+/// Each question, and what is to be said of each row of its answer. All of them are to have none.
+const RULES: [(&str, &str); 9] = [
+    (
+        "has no row level security, or not for its owner",
+        "SELECT relname::text FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace
+         AND relname <> ALL ($1) AND NOT (relrowsecurity AND relforcerowsecurity)",
+    ),
+    (
+        "is not protected by exactly the policy of its tenant",
+        "SELECT relname::text FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace
+         AND relname <> ALL ($1) AND (SELECT coalesce(string_agg(policyname || permissive || cmd || roles::text
+         || coalesce(qual, '') || coalesce(with_check, ''), ','), '') FROM pg_policies WHERE tablename = relname)
+         <> 'tenantPERMISSIVEALL{public}' || $2 || $2",
+    ),
+    (
+        "has no tenant_id that must be there",
+        "SELECT relname::text FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace
+         AND relname <> ALL ($1) AND NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = pg_class.oid
+         AND attname = 'tenant_id' AND attnotnull AND atttypid = 'uuid'::regtype)",
+    ),
+    (
+        "is a key or index that does not begin with the tenant",
+        "SELECT indexrelid::regclass::text FROM pg_index JOIN pg_class ON pg_class.oid = indrelid
+         WHERE relnamespace = 'public'::regnamespace AND relname <> ALL ($1)
+         AND (SELECT attname FROM pg_attribute WHERE attrelid = indrelid AND attnum = indkey[0]) IS DISTINCT FROM 'tenant_id'",
+    ),
+    (
+        "is a foreign key that does not hold the tenant",
+        "SELECT conname::text FROM pg_constraint WHERE contype = 'f' AND connamespace = 'public'::regnamespace
+         AND (SELECT attname FROM pg_attribute WHERE attrelid = conrelid AND attnum = conkey[1]) <> 'tenant_id'",
+    ),
+    (
+        "is a view, a sequence or a foreign table",
+        "SELECT relname::text FROM pg_class WHERE relkind IN ('v', 'm', 'S', 'f') AND relnamespace = 'public'::regnamespace",
+    ),
+    ("is a function", "SELECT proname::text FROM pg_proc WHERE pronamespace = 'public'::regnamespace"),
+    ("is a trigger", "SELECT tgname::text FROM pg_trigger WHERE NOT tgisinternal"),
+    (
+        "is a right that the server must not have",
+        "SELECT relname || ' ' || privilege FROM pg_class,
+         unnest(ARRAY['UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) AS privilege
+         WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace
+         AND has_table_privilege('saldo_server', pg_class.oid, privilege)
+         AND (privilege NOT IN ('UPDATE', 'DELETE') OR relname = ANY ($1) OR relname = ANY ($3))",
+    ),
+];
+
+/// What the catalogue of a database says against it.
+async fn findings(database: &TestDatabase) -> Vec<String> {
+    let mut connection = PgConnection::connect(&database.owner_url).await.expect("a connection");
+    let mut findings = Vec::new();
+    for (what, sql) in RULES {
+        // Every question takes the same parameters, whether or not it uses them.
+        let sql = format!(
+            "SELECT * FROM ({sql}) AS found WHERE $1::text[] IS NOT NULL AND $2::text <> '' AND $3::text[] IS NOT NULL"
+        );
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(INSTALLATION.map(str::to_owned).to_vec());
+        let query = query.bind(BOUND).bind(migrations::APPEND_ONLY.map(str::to_owned).to_vec());
+        let rows = query.fetch_all(&mut connection).await.expect("an answer");
+        findings.extend(rows.iter().map(|row| format!("{} {what}", row.get::<String, _>(0))));
+    }
+    findings
+}
+
+async fn tables(database: &TestDatabase) -> Vec<String> {
+    let sql = "SELECT relname::text FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace
+               AND relname NOT IN ('seaql_migrations', 'signing_keys', 'tenants') ORDER BY relname";
+    database.rows(sql).await
+}
+
+fn skipped() -> bool {
+    if !on_postgres() {
+        eprintln!("skipped: there are no such walls on SQLite");
+    }
+    !on_postgres()
+}
+
+#[tokio::test]
+async fn the_catalogue_keeps_to_the_rules() {
+    if skipped() {
+        return;
+    }
+    let app = TestApp::new().await;
+    assert_eq!(findings(&app.database).await, Vec::<String>::new());
+    assert!(tables(&app.database).await.len() > 30);
+}
+
+#[tokio::test]
+async fn whatever_is_taken_from_the_wall_is_found() {
+    if skipped() {
+        return;
+    }
+    let app = TestApp::new().await;
+    for table in tables(&app.database).await {
+        app.execute(&format!("DROP POLICY tenant ON {table}")).await;
+        let found = findings(&app.database).await;
+        assert_eq!(found, [format!("{table} is not protected by exactly the policy of its tenant")]);
+        app.execute(&format!("CREATE POLICY tenant ON {table} USING {BOUND} WITH CHECK {BOUND}")).await;
+        app.execute(&format!("ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")).await;
+        assert_eq!(findings(&app.database).await, [format!("{table} has no row level security, or not for its owner")]);
+        app.execute(&format!("ALTER TABLE {table} FORCE ROW LEVEL SECURITY")).await;
+    }
+    for (damage, repair, found) in [
+        ("CREATE POLICY open ON partners USING (true)", "DROP POLICY open ON partners", "partners is not protected"),
+        ("CREATE VIEW all_partners AS SELECT * FROM partners", "DROP VIEW all_partners", "all_partners is a view"),
+        (
+            "CREATE FUNCTION f() RETURNS bigint SECURITY DEFINER LANGUAGE sql AS 'SELECT count(*) FROM partners'",
+            "DROP FUNCTION f",
+            "f is a function",
+        ),
+        ("CREATE UNIQUE INDEX u ON partners (reference)", "DROP INDEX u", "u is a key or index"),
+        (
+            "ALTER TABLE products ADD COLUMN x UUID; ALTER TABLE partners ADD UNIQUE (tenant_id, id, name);
+             ALTER TABLE products ADD CONSTRAINT k FOREIGN KEY (x, tenant_id) REFERENCES partners (id, tenant_id)",
+            "ALTER TABLE products DROP COLUMN x",
+            "k is a foreign key",
+        ),
+        ("GRANT ALL ON ledger_legs TO saldo_server", "", "ledger_legs UPDATE is a right"),
+    ] {
+        app.execute(damage).await;
+        let all = findings(&app.database).await;
+        assert!(all.iter().any(|finding| finding.starts_with(found)), "{damage}: {all:?}");
+        app.execute(repair).await;
+    }
+}
+
+/// A session of the server's role that has bound a tenant, or none.
+async fn session(database: &TestDatabase, tenant: Option<uuid::Uuid>) -> PgConnection {
+    let mut connection = PgConnection::connect(&database.url).await.expect("a connection");
+    if let Some(tenant) = tenant {
+        let bind = format!("SET app.tenant = '{tenant}'");
+        sqlx::raw_sql(AssertSqlSafe(bind)).execute(&mut connection).await.expect("bound");
+    }
+    connection
+}
+
+async fn count(connection: &mut PgConnection, table: &str) -> i64 {
+    let sql = AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
+    sqlx::query_scalar(sql).fetch_one(connection).await.expect("a number")
+}
+
+/// Why a statement is refused; nothing where it runs.
+async fn refusal(connection: &mut PgConnection, sql: &str) -> Option<String> {
+    let done = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await;
+    done.err().map(|error| error.to_string())
+}
+
+#[tokio::test]
+async fn the_servers_role_sees_and_writes_one_tenants_rows() {
+    if skipped() {
+        return;
+    }
+    let app = TestApp::new().await;
+    let (acme, bolt) = (app.tenant("acme").await, app.tenant("bolt").await);
+    for tenant in [&acme, &bolt] {
+        tenant.crash_game(&app, "utf-8").await;
+    }
+    let acme_id = acme.id().0;
+    let mut unbound = session(&app.database, None).await;
+    let mut bound = session(&app.database, Some(acme_id)).await;
+    let mut other = session(&app.database, Some(uuid::Uuid::max())).await;
+    for table in tables(&app.database).await {
+        assert_eq!((count(&mut unbound, &table).await, count(&mut other, &table).await), (0, 0), "{table}");
+        let own = app.number(&format!("SELECT count(*) FROM {table} WHERE tenant_id = '{acme_id}'")).await;
+        assert_eq!(count(&mut bound, &table).await, own, "{table}");
+        for sql in [format!("TRUNCATE {table}"), format!("ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")] {
+            assert!(refusal(&mut bound, &sql).await.is_some(), "{sql}");
+        }
+    }
+    assert_eq!(count(&mut bound, "partners").await, 1);
+    let bolt_id = bolt.id().0;
+    for session in [&mut unbound, &mut bound, &mut other] {
+        let insert = format!(
+            "INSERT INTO partners (tenant_id, id, reference, name, created_at)
+             VALUES ('{bolt_id}', gen_random_uuid(), 'x', 'x', 0)"
+        );
+        let why = refusal(session, &insert).await.expect("refused");
+        assert!(why.contains("row-level security"), "{why}");
+        assert_eq!(
+            refusal(session, &format!("UPDATE partners SET name = 'x' WHERE tenant_id = '{bolt_id}'")).await,
+            None
+        );
+        assert_eq!(refusal(session, &format!("DELETE FROM source_days WHERE tenant_id = '{bolt_id}'")).await, None);
+    }
+    assert!(refusal(&mut bound, &format!("UPDATE partners SET tenant_id = '{bolt_id}'")).await.is_some());
+    assert_eq!(app.number("SELECT count(*) FROM partners WHERE name = 'x'").await, 0);
+    for table in migrations::APPEND_ONLY {
+        for sql in [format!("DELETE FROM {table}"), format!("UPDATE {table} SET tenant_id = tenant_id")] {
+            let why = refusal(&mut bound, &sql).await.unwrap_or_default();
+            assert!(why.contains("permission denied"), "{sql}: {why}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_role_that_the_wall_does_not_stop_does_not_serve() {
+    use domain::db::{Db, DbLock};
+    if skipped() {
+        return;
+    }
+    let app = TestApp::new().await;
+    let superuser = app.database.url.replace("saldo_server", "postgres");
+    for (url, why) in [
+        (superuser, "the role 'postgres' is a superuser"),
+        (app.database.owner_url.clone(), "the role 'saldo_owner' owns tables"),
+    ] {
+        let opened = Db::open(DbLock::take(&url, "test").expect("a URL")).await;
+        let told = opened.err().expect("refused").to_string();
+        assert!(told.contains(why), "{told}");
+    }
+    app.execute("REVOKE INSERT ON accruals FROM saldo_server").await;
+    let opened = Db::open(DbLock::take(&app.database.url, "test").expect("a URL").shared()).await;
+    let told = opened.err().expect("refused").to_string();
+    assert!(told.contains("may not read and add rows in accruals"), "{told}");
+}
