@@ -22,10 +22,10 @@ const LOG: &str = "info,sqlx=warn,sea_orm_migration=warn,poem=warn";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// `SALDO_DATABASE_URL`, `database_url`: `sqlite://path/to/file`, or `postgres://user@host/database`.
-    pub database_url: String,
+    pub database_url: Secret,
     /// `SALDO_OWNER_DATABASE_URL`, `owner_database_url`: the same PostgreSQL database as the role that owns its tables,
     /// for `saldo migrate` alone.
-    pub owner_database_url: Option<String>,
+    pub owner_database_url: Option<Secret>,
     /// `SALDO_LISTEN`, `listen`: address and port; port 0 takes a free one.
     pub listen: SocketAddr,
     /// `SALDO_MASTER_KEY_FILE`, `master_key_file`: made beside the database when absent.
@@ -83,7 +83,7 @@ impl Config {
         };
         let setting = |name, in_file| environment(name).filter(|text| !text.is_empty()).or(in_file);
         let database_url = setting("SALDO_DATABASE_URL", file.database_url).unwrap_or_else(|| DATABASE_URL.to_owned());
-        let owner_database_url = setting("SALDO_OWNER_DATABASE_URL", file.owner_database_url);
+        let owner_database_url = setting("SALDO_OWNER_DATABASE_URL", file.owner_database_url).map(Secret::new);
         let listen = setting("SALDO_LISTEN", file.listen).unwrap_or_else(|| LISTEN.to_owned());
         let listen = listen.parse().map_err(|_| format!("SALDO_LISTEN: '{listen}' is no address like {LISTEN}"))?;
         let embedded = database_url.strip_prefix("sqlite://").unwrap_or("var/saldo.db");
@@ -117,6 +117,7 @@ impl Config {
             setting("SALDO_PUBLIC_URL", file.public_url),
             beside().with_file_name("outbox"),
         )?;
+        let database_url = Secret::new(database_url);
         Ok(Self { database_url, owner_database_url, listen, master_key_file, log, idle, requests, mail })
     }
 }
@@ -179,7 +180,12 @@ mod tests {
     #[test]
     fn the_environment_wins_over_the_file_and_the_file_over_the_defaults() {
         let defaults = Config::load(None, nothing).unwrap();
-        assert_eq!(defaults.database_url, "sqlite://var/saldo.db");
+        assert_eq!(defaults.database_url.expose(), "sqlite://var/saldo.db");
+        let asked =
+            |name: &str| name.ends_with("DATABASE_URL").then(|| "postgres://saldo:hunter2@db.test/saldo".to_owned());
+        let on_postgres = Config::load(None, asked).unwrap();
+        assert!(!format!("{on_postgres:?}").contains("hunter2"));
+        assert_eq!(on_postgres.master_key_file, Path::new("var/saldo.key"));
         assert_eq!(defaults.master_key_file, Path::new("var/saldo.key"));
         assert_eq!(defaults.listen.to_string(), "127.0.0.1:8080");
 
@@ -187,7 +193,7 @@ mod tests {
         std::fs::write(&path, "database_url = 'sqlite://data/a.db'\nlisten = '0.0.0.0:9000'\n").unwrap();
         let environment = |name: &str| (name == "SALDO_LISTEN").then(|| "127.0.0.1:0".to_owned());
         let config = Config::load(Some(&path), environment).unwrap();
-        assert_eq!(config.database_url, "sqlite://data/a.db");
+        assert_eq!(config.database_url.expose(), "sqlite://data/a.db");
         assert_eq!(config.master_key_file, Path::new("data/a.key"));
         assert_eq!(config.listen.to_string(), "127.0.0.1:0");
         assert_eq!(config.idle, Patience::default().idle);

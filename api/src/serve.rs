@@ -7,7 +7,7 @@ use std::time::Duration;
 use domain::Domain;
 use domain::clock::Clock;
 use domain::db::{Db, DbLock};
-use domain::secrets::MasterKey;
+use domain::secrets::{MasterKey, Secret};
 use migrations::Status;
 use tokio::signal;
 use tokio::sync::oneshot;
@@ -78,22 +78,22 @@ async fn answer(config: &Config, domain: &Domain, announce: impl FnOnce(SocketAd
 
 /// Takes the database for this process, or says who has it.
 pub(crate) fn lock(config: &Config, purpose: &str) -> Outcome<DbLock> {
-    DbLock::take(&config.database_url, purpose).map_err(|error| error.to_string())
+    DbLock::take(config.database_url.expose(), purpose).map_err(|error| error.to_string())
 }
 
 /// Brings the schema up to date; how many changes that took. On PostgreSQL the role that owns the tables does it, and
 /// then gives the server's role what it needs.
 pub(crate) async fn bring_up(config: &Config) -> Outcome<usize> {
-    let owner = config.owner_database_url.as_ref();
+    let (own, owner) = (config.database_url.expose(), config.owner_database_url.as_ref().map(Secret::expose));
     let told = |error| match owner {
-        None if config.database_url.starts_with("postgres") => format!(
+        None if own.starts_with("postgres") => format!(
             "the database: {error}. SALDO_OWNER_DATABASE_URL names the same database as the role that owns its tables"
         ),
         _ => format!("the database: {error}"),
     };
-    let done = migrations::up(owner.unwrap_or(&config.database_url)).await.map_err(told)?;
+    let done = migrations::up(owner.unwrap_or(own)).await.map_err(told)?;
     if let Some(url) = owner {
-        let role = domain::db::role_of(&config.database_url).map_err(|error| error.to_string())?;
+        let role = domain::db::role_of(own).map_err(|error| error.to_string())?;
         migrations::grant(url, &role).await.map_err(told)?;
     }
     Ok(done)
@@ -106,8 +106,8 @@ pub(crate) async fn open(config: &Config, purpose: &str) -> Outcome<Domain> {
 
 /// The same with the database taken already.
 pub(crate) async fn open_locked(config: &Config, lock: DbLock) -> Outcome<Domain> {
-    let url = domain::db::shown(&config.database_url);
-    match migrations::status(&config.database_url).await.map_err(|error| format!("{url}: {error}"))? {
+    let url = domain::db::shown(config.database_url.expose());
+    match migrations::status(config.database_url.expose()).await.map_err(|error| format!("{url}: {error}"))? {
         Status::Current => {}
         Status::Older => return Err(format!("{url} is older than this build of Saldo; run `saldo migrate`")),
         Status::Newer => {

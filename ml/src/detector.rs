@@ -46,8 +46,8 @@ pub struct Detector {
     /// Middle and spread of each channel's score: tails, forest, Gaussian.
     channels: [(f64, f64); 3],
     alone: Vec<u16>,
-    rising: Vec<u16>,
-    falling: Vec<u16>,
+    /// Features of which one side alone is odd: whether it is the large values.
+    one_sided: Vec<(u16, bool)>,
     sums: Calibration,
     /// Of the greatest surprise among the features that count alone.
     extremes: Calibration,
@@ -118,17 +118,18 @@ impl Detector {
         let places = |features: &[usize]| -> Vec<u16> {
             features.iter().filter(|feature| **feature < width).map(|feature| *feature as u16).collect()
         };
-        let (alone, rising, falling) = (places(how.alone), places(how.rising), places(how.falling));
+        let alone = places(how.alone);
+        let sides = [(how.rising, true), (how.falling, false)];
+        let one_sided: Vec<(u16, bool)> = sides
+            .iter()
+            .flat_map(|(features, large)| places(features).into_iter().map(|feature| (feature, *large)))
+            .collect();
         let mut columns: Vec<Vec<f64>> =
             (0..width).map(|feature| seen.iter().map(|row| row[feature]).collect()).collect();
         let scaler = Scaler::fit(&columns);
-        for feature in rising.iter().map(|feature| usize::from(*feature)) {
+        for (feature, large) in one_sided.iter().map(|(feature, large)| (usize::from(*feature), *large)) {
             let middle = scaler.middle(feature);
-            columns[feature].iter_mut().for_each(|value| *value = at_least(*value, middle));
-        }
-        for feature in falling.iter().map(|feature| usize::from(*feature)) {
-            let middle = scaler.middle(feature);
-            columns[feature].iter_mut().for_each(|value| *value = at_most(*value, middle));
+            columns[feature].iter_mut().for_each(|value| *value = counted(*value, middle, large));
         }
         let scaled =
             Array2::from_shape_fn((seen.len(), width), |(row, feature)| scaler.z(feature, columns[feature][row]));
@@ -141,8 +142,7 @@ impl Detector {
             gaussian,
             channels: [(0.0, 1.0); 3],
             alone,
-            rising,
-            falling,
+            one_sided,
             sums: Calibration::default(),
             extremes: Calibration::default(),
         };
@@ -170,11 +170,8 @@ impl Detector {
     /// The logarithms of the three detectors' scores.
     fn channels(&self, row: &[f64], scratch: &mut Scratch) -> [f64; 3] {
         scratch.row.copy_from_slice(row);
-        for feature in self.rising.iter().map(|feature| usize::from(*feature)) {
-            scratch.row[feature] = at_least(row[feature], self.scaler.middle(feature));
-        }
-        for feature in self.falling.iter().map(|feature| usize::from(*feature)) {
-            scratch.row[feature] = at_most(row[feature], self.scaler.middle(feature));
+        for (feature, large) in self.one_sided.iter().map(|(feature, large)| (usize::from(*feature), *large)) {
+            scratch.row[feature] = counted(row[feature], self.scaler.middle(feature), large);
         }
         self.scaler.apply(&scratch.row, &mut scratch.scaled);
         scratch.narrow.iter_mut().zip(&scratch.scaled).for_each(|(narrow, value)| *narrow = rounded_down(*value));
@@ -267,10 +264,8 @@ impl Detector {
         self.tails.width() == width
             && self.forest.width() == width
             && gaussian.is_none_or(|gaussian| gaussian.width() == width && gaussian.is_sound())
-            && [&self.alone, &self.rising, &self.falling]
-                .into_iter()
-                .flatten()
-                .all(|feature| usize::from(*feature) < width)
+            && self.alone.iter().all(|feature| usize::from(*feature) < width)
+            && self.one_sided.iter().all(|(feature, _)| usize::from(*feature) < width)
             && self.channels.iter().all(|(middle, spread)| middle.is_finite() && *spread > 0.0)
             && self.tails.is_sound()
             && self.forest.is_sound()
@@ -279,11 +274,7 @@ impl Detector {
     }
 }
 
-/// What is missing stays missing, here and below.
-fn at_least(value: f64, least: f64) -> f64 {
-    if value < least { least } else { value }
-}
-
-fn at_most(value: f64, most: f64) -> f64 {
-    if value > most { most } else { value }
+/// A value on the side that is never odd counts as one in the middle. What is missing stays missing.
+fn counted(value: f64, middle: f64, large: bool) -> f64 {
+    if (large && value < middle) || (!large && value > middle) { middle } else { value }
 }

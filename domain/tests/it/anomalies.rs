@@ -107,6 +107,7 @@ async fn what_a_source_does_is_one_case_whoever_plays() {
     world.admin.train_detector().await.expect("asked");
     world.chores().await;
     let before = world.cases().await.len();
+    world.admin.set_alert_rate(5_000, 20).await.expect("few alerts a day");
     // The same players, products and amounts in the same order, under other ids.
     let again = drafts[1_000..1_400].iter().map(|draft| {
         let shifted = draft.occurred_at.map(|at| at.plus(3 * MICROS_PER_DAY));
@@ -121,6 +122,10 @@ async fn what_a_source_does_is_one_case_whoever_plays() {
     assert_eq!((case.kind.as_str(), &case.product, &case.player), ("SOURCE", &None, &None));
     assert_eq!(read_reasons(&case.reasons)[0].code, "REPEATED_SEQUENCE");
     assert!(case.transactions > 100 && case.score < 40_000, "{} {}", case.transactions, case.score);
+    // All of that was one case, and leaves room for another on the same day.
+    let (last, cases) = (drafts[1_399].occurred_at.expect("a time").plus(3 * MICROS_PER_DAY), cases.len());
+    world.recorded(&[Draft { occurred_at: Some(last), ..wild("after the flood", "01-20") }]).await;
+    assert_eq!(world.cases().await.len(), cases + 1);
 }
 
 #[tokio::test]
