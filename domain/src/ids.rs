@@ -84,6 +84,13 @@ ids! {
     JobId = "job";
 }
 
+impl TransactionId {
+    /// The next one there can be.
+    pub fn following(self) -> Self {
+        Self(Uuid::from_u128(self.0.as_u128().saturating_add(1)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,9 +13,6 @@ use crate::jobs::job::JobKind;
 
 /// How often the ledger may be trued up. Entries grow with time, not with transactions.
 const TRUE_UP_EVERY: Duration = Duration::from_secs(1);
-/// How often what is kept for a time only is looked through.
-const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
-
 /// How often every tenant is looked at for work that nobody has hinted at.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
@@ -37,12 +34,10 @@ impl Domain {
     async fn keep_books(&self, stopping: &CancellationToken) {
         self.true_up_tenants(self.every_tenant().await).await;
         let mut tick = interval(TRUE_UP_EVERY);
-        let mut prune = interval(PRUNE_EVERY);
         loop {
             tokio::select! {
                 () = stopping.cancelled() => return,
                 _ = tick.tick() => self.true_up_tenants(self.lanes().take_touched()).await,
-                _ = prune.tick() => self.prune().await,
             }
         }
     }
@@ -95,18 +90,12 @@ impl Domain {
         }
     }
 
-    /// Forgets what is kept for a time only, when that time is over.
+    /// Forgets of every tenant what is kept for a time only, when that time is over.
     pub async fn prune(&self) {
         for tenant in self.every_tenant().await {
             let scoped = self.for_caller(Caller::verified(tenant, Actor::Operator));
-            if let Err(error) = scoped.prune_events().await {
-                tracing::error!(%tenant, %error, "old events could not be pruned");
-            }
-            if let Err(error) = scoped.forget_keys().await {
-                tracing::error!(%tenant, %error, "old idempotency keys could not be forgotten");
-            }
-            if let Err(error) = scoped.forget_mails().await {
-                tracing::error!(%tenant, %error, "old mails could not be forgotten");
+            if let Err(error) = scoped.forget().await {
+                tracing::error!(%tenant, %error, "what is old could not be forgotten");
             }
         }
     }
@@ -124,16 +113,24 @@ impl Domain {
 
 impl Scoped {
     async fn chores(&self) -> Result<()> {
+        self.want_schedules().await?;
         self.want_training().await?;
         while let Some(job) = self.next_job().await? {
             let outcome = match job.kind {
                 JobKind::TrainDetector => self.fit_detector().await,
+                JobKind::Forget => self.forget().await,
             };
             self.end_job(job, outcome).await?;
         }
         while self.score_late().await? {}
         self.tell_of_cases().await?;
         Ok(())
+    }
+
+    async fn forget(&self) -> Result<()> {
+        self.prune_events().await?;
+        self.forget_keys().await?;
+        self.forget_mails().await
     }
 }
 

@@ -20,6 +20,9 @@ mod m0004_anomalies;
 mod m0005_mails;
 mod m0006_walls;
 
+/// The digits of "saldo".
+const ONE_AT_A_TIME: &str = "SELECT pg_advisory_lock(495555732591)";
+
 pub struct Migrator;
 
 #[async_trait::async_trait]
@@ -58,10 +61,15 @@ pub async fn status(url: &str) -> Result<Status, DbErr> {
 }
 
 /// Brings the schema behind `url` up to date, making the database where it is missing. How many changes it took.
-/// It opens a connection of its own and closes it; a schema that is newer than this build is left alone.
+/// It opens a connection of its own and closes it; a schema that is newer than this build is left alone. On a server, a
+/// second one waits until the first is done.
 pub async fn up(url: &str) -> Result<usize, DbErr> {
     let sqlite = sqlite_path(url).is_some();
     let db = Database::connect(quiet(if sqlite { format!("{url}?mode=rwc") } else { url.to_owned() })).await?;
+    if !sqlite {
+        // Held until the connection closes.
+        db.execute_unprepared(ONE_AT_A_TIME).await?;
+    }
     let done = match status_of(&db).await {
         Ok(Status::Newer) => Err(DbErr::Migration("the database is newer than this build of Saldo".to_owned())),
         Ok(Status::Current) => Ok(0),

@@ -72,6 +72,15 @@ impl Judge {
         self.keep();
     }
 
+    pub fn model_id(&self) -> ModelId {
+        self.model_id
+    }
+
+    /// The last transaction that is remembered.
+    pub fn last(&self) -> TransactionId {
+        self.last
+    }
+
     /// Another model, from the next fact on. What is remembered stays.
     pub fn exchange(&mut self, model: Arc<Model>, model_id: ModelId) {
         (self.model, self.model_id) = (model, model_id);

@@ -80,7 +80,9 @@ impl Settings {
             alerts_per_million: self.alerts_per_million,
             most_alerts_a_day: self.most_alerts_a_day,
         };
-        Ok(store::set_detector(tx, row).await?)
+        store::set_detector(tx, row).await?;
+        // Whoever has the detector in memory sees by the epoch that it is set anew.
+        Ok(tx.bump_epoch().await?)
     }
 
     #[expect(clippy::float_arithmetic, reason = "a rate of alerts is no money")]
@@ -167,14 +169,12 @@ impl Scoped {
         if !problems.is_empty() {
             return Err(Error::Invalid(problems));
         }
-        let detector = self.change(async move |_: &Writer, tx: &TenantTx| {
+        self.change(async move |_: &Writer, tx: &TenantTx| {
             let settings = Settings { alerts_per_million, most_alerts_a_day, ..Settings::read_in(tx).await? };
             settings.write_in(tx).await?;
             detector_in(tx).await
-        });
-        let detector = detector.await?;
-        self.detectors().lease(self.tenant()).await.want(detector.settings.wanted());
-        Ok(detector)
+        })
+        .await
     }
 
     /// For benchmarks: nothing is scored, and nothing is said to wait for a score.

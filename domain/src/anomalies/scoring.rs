@@ -6,7 +6,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use ml::Model;
-use ml::alerts::Wanted;
 use ml::features::{Memory, Room};
 use tokio::sync::OwnedMutexGuard;
 
@@ -43,6 +42,8 @@ pub(crate) type Lease = OwnedMutexGuard<Seat>;
 #[derive(Default)]
 pub(crate) struct Seat {
     judge: Option<Judge>,
+    /// The tenant's epoch when the judge was last set.
+    epoch: i64,
     failed_at: Option<Timestamp>,
     unsaved: usize,
     saved_at: Option<Timestamp>,
@@ -117,19 +118,6 @@ impl Seat {
         }
     }
 
-    /// Another model from now on; nothing where none is loaded, because loading takes the new one.
-    pub(super) fn exchange(&mut self, model: Arc<Model>, id: ModelId) {
-        if let Some(judge) = &mut self.judge {
-            judge.exchange(model, id);
-        }
-    }
-
-    pub(super) fn want(&mut self, wanted: Wanted) {
-        if let Some(judge) = &mut self.judge {
-            judge.want(wanted);
-        }
-    }
-
     pub(super) fn turn_off(&mut self) {
         self.off = true;
     }
@@ -152,21 +140,28 @@ impl Seat {
     }
 }
 
-/// Makes a tenant's detector ready for a batch: loads it where it is not there, and forgets what a batch that failed
-/// left behind. A detector that cannot be had is no error.
-pub(crate) async fn prepare_in(scoped: &Scoped, tx: &TenantTx, seat: &mut Seat) {
+/// Makes a tenant's detector ready for a batch: loads it where it is not there, forgets what a batch that failed left
+/// behind, sets it anew where the tenant's epoch is another, and catches up with what other processes recorded up to
+/// `newest`. A detector that cannot be had is no error.
+pub(crate) async fn prepare_in(scoped: &Scoped, tx: &TenantTx, seat: &mut Seat, epoch: i64, newest: TransactionId) {
     if seat.off {
         return;
     }
-    if let Some(judge) = &mut seat.judge {
-        return judge.take_back();
-    }
     let now = scoped.clock().now();
-    if seat.failed_at.is_some_and(|failed| now.0 - failed.0 < PAUSE_MICROS) {
-        return;
-    }
-    match load_in(scoped, tx).await {
-        Ok(judge) => (seat.judge, seat.failed_at) = (Some(judge), None),
+    let judge = match seat.judge.take() {
+        Some(mut judge) => {
+            judge.take_back();
+            if seat.epoch == epoch && judge.last() >= newest {
+                seat.judge = Some(judge);
+                return;
+            }
+            up_to_date_in(scoped, tx, judge).await
+        }
+        None if seat.failed_at.is_some_and(|failed| now.0 - failed.0 < PAUSE_MICROS) => return,
+        None => load_in(scoped, tx).await,
+    };
+    match judge {
+        Ok(judge) => (seat.judge, seat.failed_at, seat.epoch) = (Some(judge), None, epoch),
         Err(error) => {
             tracing::error!(tenant = %scoped.tenant(), %error, "the detector could not be loaded");
             seat.fail(now);
@@ -178,14 +173,30 @@ async fn load_in(scoped: &Scoped, tx: &TenantTx) -> Result<Judge> {
     let settings = Settings::read_in(tx).await?;
     let (model, id) = model_in(scoped, tx, settings.model).await?;
     let mut judge = Judge::new(model, id, settings.wanted());
-    let mut after = match memory_in(tx).await? {
+    let after = match memory_in(tx).await? {
         Some((memory, last)) => {
             judge.remember(memory, last);
             last
         }
         None => transactions::before_latest_in(tx, RECALLED).await?,
     };
-    // What was recorded since it was saved.
+    recalled_in(tx, judge, after).await
+}
+
+/// The same detector as it is set now, with what was recorded since.
+async fn up_to_date_in(scoped: &Scoped, tx: &TenantTx, mut judge: Judge) -> Result<Judge> {
+    let settings = Settings::read_in(tx).await?;
+    if settings.model != judge.model_id() {
+        let (model, id) = model_in(scoped, tx, settings.model).await?;
+        judge.exchange(model, id);
+    }
+    judge.want(settings.wanted());
+    let after = judge.last();
+    recalled_in(tx, judge, after).await
+}
+
+/// Remembers what was recorded after a transaction.
+async fn recalled_in(tx: &TenantTx, mut judge: Judge, mut after: TransactionId) -> Result<Judge> {
     loop {
         let facts = transactions::facts_after_in(tx, after).await?;
         let Some((last, _)) = facts.last() else { return Ok(judge) };

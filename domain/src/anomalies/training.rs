@@ -2,10 +2,9 @@
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
-use ml::Model;
 use ml::features::{Memory, Room, Row};
+use ml::{Model, Training};
 
 use super::judge::observation;
 use super::{Settings, raise_in, scoring, store};
@@ -57,7 +56,7 @@ impl History {
     }
 
     /// Fits to an even choice of the rows. A panic in a library is a failure like any other.
-    fn fit(mut self, seed: u64) -> Result<(Model, Vec<u8>)> {
+    fn fit(mut self, seed: u64) -> Result<(Training, Vec<u8>)> {
         self.rows.drain(..self.rows.len() / WARM_UP);
         if self.rows.len() < LEAST_ROWS {
             let message = format!("{} transactions are too few to fit a model; it takes {LEAST_ROWS}", self.rows.len());
@@ -75,7 +74,7 @@ impl History {
         // What cannot be read back never comes into force.
         let bytes = model.written();
         let read = Model::read(&bytes).map_err(|error| failed(error.to_string()))?;
-        Ok((read, bytes))
+        Ok((read.training().clone(), bytes))
     }
 }
 
@@ -96,8 +95,7 @@ impl Scoped {
     pub(crate) async fn fit_detector(&self) -> Result<()> {
         let history = self.history().await?;
         let seed = u64::try_from(self.clock().now().0).unwrap_or_default();
-        let (model, body) = transactions::computed(move || history.fit(seed)).await??;
-        let training = model.training().clone();
+        let (training, body) = transactions::computed(move || history.fit(seed)).await??;
         let id: ModelId = self.clock().id();
         self.change(async move |writer: &Writer, tx: &TenantTx| {
             let row = store::fitted::Model {
@@ -113,7 +111,6 @@ impl Scoped {
             Settings { model: id, ..Settings::read_in(tx).await? }.write_in(tx).await
         })
         .await?;
-        self.detectors().lease(self.tenant()).await.exchange(Arc::new(model), id);
         tracing::info!(tenant = %self.tenant(), model = %id, "the detector has a new model");
         Ok(())
     }
@@ -159,14 +156,15 @@ impl Scoped {
             // The seat before the transaction, as everywhere.
             let mut seat = writer.detectors().lease(writer.tenant()).await;
             let tx = writer.begin().await?;
-            scoring::prepare_in(&writer, &tx, &mut seat).await;
+            let context = transactions::load_context_in(&writer, &tx).await?;
+            let newest = transactions::newest_in(&tx).await?;
+            scoring::prepare_in(&writer, &tx, &mut seat, context.epoch, newest).await;
             if !seat.works() {
                 tx.rollback().await?;
                 return Ok(false);
             }
             let ids = store::unscored(&tx, LATE_ROWS).await?;
             let facts = transactions::facts_by_ids_in(&tx, &ids).await?;
-            let context = transactions::load_context_in(&writer, &tx).await?;
             let now = writer.clock().now();
             let (seat, facts, judged) = transactions::computed(move || {
                 let borrowed: Vec<(TransactionId, &Fact)> = facts.iter().map(|(id, fact)| (*id, fact)).collect();
@@ -201,6 +199,10 @@ impl Scoped {
             let body = transactions::computed(compress).await?;
             let body = body.map_err(|error| Fault::Internal(error.to_string()))?;
             let (tx, now) = (writer.begin().await?, writer.clock().now());
+            if store::memory(&tx).await?.is_some_and(|saved| saved.remembers_until > last) {
+                // Another process remembers more.
+                return Ok(());
+            }
             let row = store::memory::Model { tenant_id: tx.tenant(), body, remembers_until: last, saved_at: now };
             store::save_memory(&tx, row).await?;
             tx.commit().await?;

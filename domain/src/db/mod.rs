@@ -61,8 +61,6 @@ pub enum OpenError {
         "{path} is in use by another Saldo ({owner}); one process owns an embedded database. Stop it, or send your work to it over HTTP"
     )]
     Locked { path: String, owner: String },
-    #[error("{0} is in use by another Saldo; one process owns a database. Stop it, or send your work to it over HTTP")]
-    Taken(String),
     #[error("{0}: {1}")]
     File(String, std::io::Error),
     #[error("the role '{role}' {why}")]
@@ -73,32 +71,25 @@ pub enum OpenError {
     Sqlx(#[from] sqlx::Error),
 }
 
-/// The right to use a database, held by one process at a time and given up when dropped.
+/// The right to use a database: of an embedded one held by one process at a time and given up when dropped, of one on a
+/// server as many as there are.
 pub struct DbLock(Held);
 
 enum Held {
     Sqlite(sqlite::Lock),
-    Postgres { url: String, shared: bool },
+    Postgres { url: String },
 }
 
 impl DbLock {
     /// Takes the database behind `url`. An embedded one is locked from here on, and its folder made where it is
-    /// missing; one on a server when it is opened.
+    /// missing.
     pub fn take(url: &str, purpose: &str) -> Result<Self, OpenError> {
         let held = match url.split_once("://") {
             Some(("sqlite", _)) => Held::Sqlite(sqlite::Lock::take(url, purpose)?),
-            Some(("postgres" | "postgresql", _)) => Held::Postgres { url: url.to_owned(), shared: false },
+            Some(("postgres" | "postgresql", _)) => Held::Postgres { url: url.to_owned() },
             _ => return Err(OpenError::Url(shown(url))),
         };
         Ok(Self(held))
-    }
-
-    /// The same without keeping others away: for a process that takes over from one whose end nobody noticed.
-    pub fn shared(self) -> Self {
-        match self.0 {
-            Held::Postgres { url, .. } => Self(Held::Postgres { url, shared: true }),
-            held @ Held::Sqlite(_) => Self(held),
-        }
     }
 
     /// A file beside an embedded database; in the folder `var` otherwise.
@@ -130,19 +121,14 @@ pub struct Db {
     /// How many statements ran.
     statements: Arc<AtomicU64>,
     _lock: DbLock,
-    /// The session that keeps others away from a database on a server.
-    _alone: Option<sqlx::PgConnection>,
 }
 
 impl Db {
     /// Opens a database that has been migrated.
     pub async fn open(lock: DbLock) -> Result<Self, OpenError> {
-        let ((writer, readers), alone) = match &lock.0 {
-            Held::Sqlite(lock) => (sqlite::pools(lock.path())?, None),
-            Held::Postgres { url, shared } => {
-                let pools = postgres::pools(url).await?;
-                (pools, if *shared { None } else { Some(postgres::alone(url).await?) })
-            }
+        let (writer, readers) = match &lock.0 {
+            Held::Sqlite(lock) => sqlite::pools(lock.path())?,
+            Held::Postgres { url } => postgres::pools(url).await?,
         };
         let statements = Arc::new(AtomicU64::new(0));
         let counting = |mut connection: DatabaseConnection| {
@@ -153,7 +139,7 @@ impl Db {
             connection
         };
         let (writer, readers) = (counting(writer), counting(readers));
-        let db = Self { writer, readers, statements: statements.clone(), _lock: lock, _alone: alone };
+        let db = Self { writer, readers, statements: statements.clone(), _lock: lock };
         db.writer.execute_unprepared("SELECT 1").await?;
         Ok(db)
     }

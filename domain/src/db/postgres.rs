@@ -11,8 +11,6 @@ use crate::ids::TenantId;
 
 const READERS: u32 = 8;
 const WRITERS: u32 = 8;
-/// Held by the process that owns a database; the digits of "saldo".
-const ALONE: i64 = 0x73_61_6c_64_6f;
 
 /// What a transaction begins with that reads: nothing changes under it.
 pub(super) const READ: &str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY";
@@ -60,16 +58,6 @@ pub(super) async fn pools(url: &str) -> Result<(DatabaseConnection, DatabaseConn
     };
     let opened = |pool| SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
     Ok((opened(pool(WRITERS)), opened(pool(READERS))))
-}
-
-/// Keeps every other Saldo away from the database as long as the session lives.
-pub(super) async fn alone(url: &str) -> Result<PgConnection, OpenError> {
-    let mut connection = PgConnection::connect_with(&options(url)?).await?;
-    let taken = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(ALONE);
-    match taken.fetch_one(&mut connection).await? {
-        true => Ok(connection),
-        false => Err(OpenError::Taken(shown(url))),
-    }
 }
 
 /// The server's role must not be able to step over the wall between tenants, nor to tear it down.

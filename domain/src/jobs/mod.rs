@@ -1,5 +1,6 @@
 //! Work that is done beside requests: rows that the transaction which decides on it writes, leased by the worker that
-//! does it, tried again where it failed, and kept with its error when it is given up.
+//! does it, tried again where it failed, and kept with its error when it is given up. What is to be done every so often
+//! is a row as well, whose time is set anew: so it is done once, however many processes there are.
 
 pub mod job;
 mod store;
@@ -69,13 +70,32 @@ impl Scoped {
         .await
     }
 
-    /// Ends a try: a job that was done is gone, one that failed waits for its next time or is given up.
+    /// Wants what is to be done every so often, where nobody has yet.
+    pub(crate) async fn want_schedules(&self) -> Result<()> {
+        for kind in JobKind::ALL {
+            if kind.every().is_some() && store::waiting(&self.read().await?, kind).await?.is_none() {
+                self.change(async move |writer: &Writer, tx: &TenantTx| want_in(tx, writer.clock(), kind).await)
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a try: a job that was done is gone, one that failed waits for its next time or is given up, and a schedule
+    /// waits for its next time in any case.
     pub(crate) async fn end_job(&self, job: Leased, outcome: Result<()>) -> Result<()> {
         let error = outcome.err().map(|error| error.to_string());
         self.change(async move |writer: &Writer, tx: &TenantTx| {
-            let Some(error) = error else { return Ok(store::remove(tx, job.id).await?) };
             let now = writer.clock().now();
-            let again = job::pause(job.attempts).map(|micros| now.plus(micros));
+            let scheduled = job.kind.every().map(|micros| now.plus(micros));
+            let Some(error) = error else {
+                match scheduled {
+                    Some(next) => store::again(tx, job.id, next).await?,
+                    None => store::remove(tx, job.id).await?,
+                }
+                return Ok(());
+            };
+            let again = job::pause(job.attempts).map(|micros| now.plus(micros)).or(scheduled);
             tracing::error!(tenant = %tx.tenant(), job = job.kind.as_str(), %error, given_up = again.is_none(), "a job failed");
             Ok(store::fail(tx, job.id, &error, again, now).await?)
         })

@@ -64,6 +64,19 @@ pub async fn remove(tx: &TenantTx, id: JobId) -> Result<(), DbErr> {
     tx.delete::<Entity>(|jobs| jobs.filter(Column::Id.eq(id))).await.map(drop)
 }
 
+/// Done, and to be done again.
+pub async fn again(tx: &TenantTx, id: JobId, run_at: Timestamp) -> Result<(), DbErr> {
+    tx.update::<Entity>(|jobs| {
+        jobs.col_expr(Column::LeasedUntil, Expr::value(None::<i64>))
+            .col_expr(Column::Attempts, 0.into())
+            .col_expr(Column::Error, Expr::value(None::<String>))
+            .col_expr(Column::RunAt, Expr::value(run_at))
+            .filter(Column::Id.eq(id))
+    })
+    .await
+    .map(drop)
+}
+
 /// Tried again at `run_at`, or given up now where there is none.
 pub async fn fail(
     tx: &TenantTx,

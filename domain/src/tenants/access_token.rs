@@ -61,16 +61,27 @@ impl SigningKey {
 }
 
 /// The keys of this installation, newest first: the first one signs, all of them verify.
-pub(super) struct Keyring(Vec<SigningKey>);
+pub(super) struct Keyring {
+    keys: Vec<SigningKey>,
+    read_at: Timestamp,
+}
 
 impl Keyring {
-    pub(super) fn new(newest_first: Vec<SigningKey>) -> Self {
-        Self(newest_first)
+    pub(super) fn new(newest_first: Vec<SigningKey>, read_at: Timestamp) -> Self {
+        Self { keys: newest_first, read_at }
+    }
+
+    /// Whether a token may be signed by a key that another process has made since these were read. Anybody can write a
+    /// token that looks so, so it is asked of the database once a second at most.
+    pub(super) fn may_be_outdated_by(&self, token: &str, now: Timestamp) -> bool {
+        let kid = jsonwebtoken::decode_header(token).ok().and_then(|header| header.kid);
+        kid.is_some_and(|kid| self.keys.iter().all(|key| key.id != kid))
+            && (now.0 - self.read_at.0).abs() >= MICROS_PER_SECOND
     }
 
     /// A token for this session and when it expires.
     pub(super) fn sign(&self, session: Session, now: Timestamp) -> Result<(Secret, Timestamp), Fault> {
-        let key = self.0.first().ok_or_else(|| Fault::Internal("there is no signing key".to_owned()))?;
+        let key = self.keys.first().ok_or_else(|| Fault::Internal("there is no signing key".to_owned()))?;
         let now = now.0.div_euclid(MICROS_PER_SECOND);
         let expires = now + LIFETIME_SECONDS;
         let claims = Claims {
@@ -92,7 +103,7 @@ impl Keyring {
     /// The session of a token that one of our keys signed and that is valid now, and when it expires.
     pub(super) fn verify(&self, token: &str, now: Timestamp) -> Option<(Session, Timestamp)> {
         let kid = jsonwebtoken::decode_header(token).ok()?.kid?;
-        let key = self.0.iter().find(|key| key.id == kid)?;
+        let key = self.keys.iter().find(|key| key.id == kid)?;
         let claims = jsonwebtoken::decode::<Claims>(token, &key.verifies, &validation()).ok()?.claims;
         let now = now.0.div_euclid(MICROS_PER_SECOND);
         if claims.nbf > now + LEEWAY_SECONDS || claims.exp <= now - LEEWAY_SECONDS {
@@ -153,7 +164,7 @@ mod tests {
     fn a_token_is_valid_for_ten_minutes_under_every_key_of_the_ring() {
         let old = key("old");
         let token = signed(&old, Some("old"), &claims());
-        let ring = Keyring::new(vec![key("new"), old]);
+        let ring = Keyring::new(vec![key("new"), old], NOW);
         assert_eq!(ring.verify(&token, NOW), Some((session(), NOW.plus(600 * MICROS_PER_SECOND))));
         let (fresh, expires) = ring.sign(session(), NOW).unwrap();
         assert_eq!(expires, NOW.plus(600 * MICROS_PER_SECOND));
@@ -164,10 +175,20 @@ mod tests {
     }
 
     #[test]
+    fn an_unknown_key_may_be_a_new_one_once_a_second() {
+        let (known, other) = (key("known"), key("other"));
+        let tokens = [signed(&known, Some("known"), &claims()), signed(&other, Some("other"), &claims())];
+        let ring = Keyring::new(vec![known], NOW);
+        let outdated = |token: &str, millis: i64| ring.may_be_outdated_by(token, NOW.plus(millis * 1_000));
+        assert!(!outdated(&tokens[0], 1_000) && !outdated("nonsense", 1_000), "known, and no token at all");
+        assert!(outdated(&tokens[1], 1_000) && !outdated(&tokens[1], 999));
+    }
+
+    #[test]
     fn issuer_audience_algorithm_key_and_every_claim_are_required() {
         let (key, other) = (key("k"), key("k"));
         let accepts = |token: &str| {
-            Keyring::new(vec![SigningKey { id: "k".to_owned(), ..clone(&key) }])
+            Keyring::new(vec![SigningKey { id: "k".to_owned(), ..clone(&key) }], NOW)
                 .verify(token, NOW)
                 .map(|(session, _)| session)
         };

@@ -16,8 +16,10 @@ mod sessions;
 mod store;
 mod tokens;
 
+use std::sync::Arc;
+
 use sea_orm::{DbErr, SqlErr};
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 
 use self::access_token::Keyring;
 use self::password::Hasher;
@@ -39,7 +41,7 @@ pub use self::sessions::{Admission, SignedIn};
 /// What signing in keeps in memory.
 #[derive(Default)]
 pub(crate) struct Access {
-    keyring: OnceCell<Keyring>,
+    keyring: Mutex<Option<Arc<Keyring>>>,
     hasher: Hasher,
 }
 

@@ -1,5 +1,7 @@
 //! Signing in, staying in, and who a bearer token belongs to.
 
+use std::sync::Arc;
+
 use super::access_token::{Keyring, Session, SigningKey};
 use super::tokens::{Token, TokenKind};
 use super::{member, store};
@@ -121,7 +123,13 @@ impl Domain {
             let caller = Caller::verified(token.tenant, Actor::ApiKey { id: key.id, source: key.source_id });
             return Ok(Admission { caller, expires_at: None });
         }
-        let (session, expires_at) = self.keyring().await?.verify(bearer, self.clock().now()).ok_or_else(bad_bearer)?;
+        let now = self.clock().now();
+        let mut keyring = self.keyring().await?;
+        if keyring.may_be_outdated_by(bearer, now) {
+            self.access().keyring.lock().await.take();
+            keyring = self.keyring().await?;
+        }
+        let (session, expires_at) = keyring.verify(bearer, now).ok_or_else(bad_bearer)?;
         let tx = self.read_as_installation(session.tenant).await?;
         let row = store::member_by_id(&tx, session.member).await?.filter(|row| row.disabled_at.is_none());
         let member = member::Member::try_from(row.ok_or_else(bad_bearer)?)?;
@@ -138,8 +146,14 @@ impl Domain {
         self.keyring().await.map(drop)
     }
 
-    async fn keyring(&self) -> Result<&Keyring> {
-        self.access().keyring.get_or_try_init(|| self.run_durably(load_keyring(self.clone()))).await
+    async fn keyring(&self) -> Result<Arc<Keyring>> {
+        let mut kept = self.access().keyring.lock().await;
+        if let Some(keyring) = &*kept {
+            return Ok(keyring.clone());
+        }
+        let keyring = Arc::new(self.run_durably(load_keyring(self.clone())).await?);
+        *kept = Some(keyring.clone());
+        Ok(keyring)
     }
 
     async fn find_member(&self, slug: &str, email: &str) -> Result<Option<store::member::Model>> {
@@ -172,9 +186,10 @@ impl Domain {
 }
 
 async fn load_keyring(domain: Domain) -> Result<Keyring> {
-    let tx = domain.db().admin().await?;
-    let mut rows = store::signing_keys(&tx).await?;
+    let mut rows = store::signing_keys(&domain.db().admin_read().await?).await?;
     if rows.is_empty() {
+        // Two processes that begin at once make one each, and read the other's when a token shows it.
+        let tx = domain.db().admin().await?;
         let id = secrets::base64url(&secrets::random::<12>()?);
         let private_key = domain.master_key().seal(&signing_key_purpose(&id), &SigningKey::generate()?)?;
         let row = store::signing_key::Model { id, private_key, created_at: domain.clock().now() };
@@ -182,11 +197,12 @@ async fn load_keyring(domain: Domain) -> Result<Keyring> {
         tx.commit().await?;
         rows.push(row);
     }
+    let read_at = domain.clock().now();
     let keys = rows.into_iter().map(|row| {
         let pkcs8 = domain.master_key().open(&signing_key_purpose(&row.id), &row.private_key)?;
         Ok(SigningKey::from_pkcs8(row.id, &pkcs8)?)
     });
-    Ok(Keyring::new(keys.collect::<Result<_>>()?))
+    Ok(Keyring::new(keys.collect::<Result<_>>()?, read_at))
 }
 
 fn signing_key_purpose(id: &str) -> String {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use sea_orm::entity::prelude::*;
-use sea_orm::{QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Select};
 
 use crate::caller::Scoped;
 use crate::contracts::{Feed, Pricer, Verdict};
@@ -24,8 +24,18 @@ pub(crate) async fn facts_after_in(tx: &TenantTx, after: TransactionId) -> Resul
 
 /// After which transaction the latest `count` begin; the first of all where there are not more.
 pub(crate) async fn before_latest_in(tx: &TenantTx, count: u64) -> Result<TransactionId> {
-    let row = tx.one::<Entity>(|q| q.order_by_desc(Column::Id).offset(count).limit(1)).await?;
-    Ok(row.map_or(TransactionId::NONE, |row| row.id))
+    #[derive(FromQueryResult)]
+    struct Row {
+        id: TransactionId,
+    }
+    let narrow = |q: Select<Entity>| q.select_only().column(Column::Id).order_by_desc(Column::Id);
+    let rows = tx.rows::<Entity, Row>(|q| narrow(q).offset(count).limit(1)).await?;
+    Ok(rows.first().map_or(TransactionId::NONE, |row| row.id))
+}
+
+/// The transaction that was recorded last; [`TransactionId::NONE`] where there is none.
+pub(crate) async fn newest_in(tx: &TenantTx) -> Result<TransactionId> {
+    before_latest_in(tx, 0).await
 }
 
 /// These facts in the order they were recorded.

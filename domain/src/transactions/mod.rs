@@ -37,7 +37,7 @@ use transaction::{Draft, Kind};
 
 pub use conflicts::Model as Conflict;
 pub(crate) use context::Context;
-pub(crate) use feeds::{before_latest_in, facts_after_in, facts_by_ids_in, feeds_of_in, set_scores_in};
+pub(crate) use feeds::{before_latest_in, facts_after_in, facts_by_ids_in, feeds_of_in, newest_in, set_scores_in};
 pub use lanes::Lanes;
 pub use quarantine::Model as QuarantinedRecord;
 pub(crate) use record::{computed, load_context_in};

@@ -1,5 +1,6 @@
 //! Records a batch: one database transaction, durable before anyone is answered.
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use super::decide::decide;
 use super::lanes::Job;
 use super::submission::{RecordOutcome, Submission};
 use super::transaction::Fact;
-use super::{conflicts, find, quarantine, store};
+use super::{conflicts, find, newest_in, quarantine, store};
 use crate::contracts::Book;
 
 /// A batch of one tenant: all of it together or, where something in it cannot be written, its parts one by one, so
@@ -138,13 +139,15 @@ async fn run(scoped: &Scoped, submissions: Vec<Submission>, keep: bool) -> Resul
             }
             let mut found = find::find(&tx, &prepared.wanted, context.book.needs_rounds()).await?;
             quarantine::find_in(&tx, &prepared.wanted, &mut found).await?;
+            let newest = newest_in(&tx).await?;
             if let Some(seat) = &mut seat {
-                anomalies::prepare_in(&writer, &tx, seat).await;
+                anomalies::prepare_in(&writer, &tx, seat, context.epoch, newest).await;
             }
             let (mut decision, submissions, mut seat, judged) = computed({
                 let (context, clock) = (context.clone(), writer.clock().clone());
                 move || {
-                    let (decision, submissions) = decide(prepared, &found, &context, &clock);
+                    let ids = Following { clock: &clock, last: newest.into() };
+                    let (decision, submissions) = decide(prepared, &found, &context, &ids);
                     let judged = seat.as_mut().map(|seat| judge(seat, &decision, &context, &clock));
                     (decision, submissions, seat, judged.unwrap_or_default())
                 }
@@ -249,17 +252,42 @@ pub(crate) async fn load_context_in(scoped: &Scoped, tx: &TenantTx) -> Result<Co
     })
 }
 
-impl Ids for Clock {
+/// Identifiers of this moment. Those of transactions come after every one that the tenant has, whatever the clocks of
+/// other machines say: the order of facts is the order in which they were recorded.
+struct Following<'c> {
+    clock: &'c Clock,
+    last: Cell<TransactionId>,
+}
+
+impl Ids for Following<'_> {
     fn transaction(&self) -> TransactionId {
-        self.id()
+        let id = self.clock.id::<TransactionId>().max(self.last.get().following());
+        self.last.set(id);
+        id
     }
     fn block(&self) -> BlockId {
-        self.id()
+        self.clock.id()
     }
     fn quarantine(&self) -> QuarantineId {
-        self.id()
+        self.clock.id()
     }
     fn conflict(&self) -> ConflictId {
-        self.id()
+        self.clock.id()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Timestamp;
+
+    #[test]
+    fn transactions_come_after_the_newest_though_the_clock_is_behind() {
+        let clock = Clock::set_to(Timestamp(1_700_000_000_000_000));
+        let newest = TransactionId(uuid::Uuid::from_u128(0x0fff_ffff_ffff_7fff_bfff_ffff_ffff_0000));
+        let ids = Following { clock: &clock, last: newest.into() };
+        let drawn: Vec<TransactionId> =
+            std::iter::once(newest).chain(std::iter::repeat_with(|| ids.transaction()).take(1_000)).collect();
+        assert!(drawn.is_sorted_by(|a, b| a < b));
     }
 }

@@ -17,7 +17,7 @@ use crate::support::*;
 const ALL: PageRequest = PageRequest { first: 10_000, after: None };
 
 /// Some days of ordinary play: twenty players with their own means, a round every few minutes.
-fn ordinary(rounds: usize) -> Vec<Draft> {
+pub fn ordinary(rounds: usize) -> Vec<Draft> {
     let begin = at("2024-01-05T08:00:00Z");
     let mut drafts = Vec::new();
     for round in 0..rounds {

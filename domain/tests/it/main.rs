@@ -13,6 +13,7 @@ mod gathering;
 mod idempotency;
 mod late;
 mod mails;
+mod nodes;
 mod orders;
 mod recording;
 mod rollbacks;

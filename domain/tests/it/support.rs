@@ -45,7 +45,7 @@ impl TestApp {
     pub async fn new() -> Self {
         let folder = new_folder();
         let database = TestDatabase::new(&folder, "saldo.db").await;
-        Self::open(folder, database, false, Clock::set_to(at(START)), MASTER_KEY).await
+        Self::open(folder, database, Clock::set_to(at(START)), MASTER_KEY).await
     }
 
     /// Another core on a copy of the files as they are now, or on the same database of a server: what a process finds
@@ -53,7 +53,7 @@ impl TestApp {
     pub async fn reopened(&self, master_key: [u8; 32]) -> Self {
         let folder = new_folder();
         if on_postgres() {
-            return Self::open(folder, self.database.clone(), true, self.clock.clone(), master_key).await;
+            return Self::open(folder, self.database.clone(), self.clock.clone(), master_key).await;
         }
         std::fs::create_dir_all(&folder).expect("a folder");
         for name in ["saldo.db", "saldo.db-wal"] {
@@ -62,12 +62,22 @@ impl TestApp {
             }
         }
         let database = TestDatabase::file(&folder.join("saldo.db"));
-        Self::open(folder, database, true, self.clock.clone(), master_key).await
+        Self::open(folder, database, self.clock.clone(), master_key).await
     }
 
-    async fn open(folder: PathBuf, database: TestDatabase, shared: bool, clock: Clock, master_key: [u8; 32]) -> Self {
+    /// Another process on the same database of a server, with a clock of its own; `None` on an embedded one, which one
+    /// process owns.
+    pub async fn beside(&self, clock: Clock) -> Option<Self> {
+        if !on_postgres() {
+            eprintln!("SKIPPED: an embedded database has one process; e2e/with-postgres.sh starts a server");
+            return None;
+        }
+        Some(Self::open(new_folder(), self.database.clone(), clock, MASTER_KEY).await)
+    }
+
+    async fn open(folder: PathBuf, database: TestDatabase, clock: Clock, master_key: [u8; 32]) -> Self {
         let lock = DbLock::take(&database.url, "test").expect("the database is ours");
-        let db = Db::open(if shared { lock.shared() } else { lock }).await.expect("the database opens");
+        let db = Db::open(lock).await.expect("the database opens");
         let domain = Domain::new(db, clock.clone(), MasterKey::from_bytes(master_key));
         Self { domain, clock, folder, database }
     }

@@ -220,7 +220,7 @@ async fn a_role_that_the_wall_does_not_stop_does_not_serve() {
         assert!(told.contains(why), "{told}");
     }
     app.execute("REVOKE INSERT ON accruals FROM saldo_server").await;
-    let opened = Db::open(DbLock::take(&app.database.url, "test").expect("a URL").shared()).await;
+    let opened = Db::open(DbLock::take(&app.database.url, "test").expect("a URL")).await;
     let told = opened.err().expect("refused").to_string();
     assert!(told.contains("may not read and add rows in accruals"), "{told}");
 }
