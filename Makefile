@@ -17,7 +17,7 @@ CLIENTS := e2e/clients/node_modules/.package-lock.json
 PYTHON ?= python3
 COMPARE := $${CARGO_TARGET_DIR:-target}/compare
 
-.PHONY: help demo test clients browser postgres bench compare lint fmt schema deny clean tools
+.PHONY: help demo test clients browser postgres redis bench compare lint fmt schema deny clean tools
 
 help: ## What can be made
 	@printf 'Saldo settles revenue shares: from a provider'"'"'s records to a closed settlement.\n\n'
@@ -31,7 +31,7 @@ demo: tools ## Build Saldo and run it with a demo tenant whose providers send re
 	$(call step,Starting the demo; Ctrl-C stops it and the next one goes on from there)
 	@exec "$${CARGO_TARGET_DIR:-target}/debug/saldo" demo
 
-test: lint clients browser postgres ## Every check and test: formatting, lints, unit, API, schema, tidy and end-to-end
+test: lint clients browser postgres redis ## Every check and test: formatting, lints, unit, API, schema, tidy and end-to-end
 	$(call step,Building every test and the binary that the end-to-end tests run)
 	$(CARGO) test --workspace --no-run
 	$(call step,Testing: rules and core; API and schema.graphql; tidiness; the real binary end to end)
@@ -74,6 +74,15 @@ postgres: ## Install PostgreSQL, on which the core and the API are tested, where
 	  fi || true; \
 	  e2e/with-postgres.sh --there 2>/dev/null || \
 	    printf 'Note: there is no PostgreSQL; the tests on it are skipped.\n'; }
+
+# Tests that want one start it themselves.
+redis: ## Install Redis, beside which several processes are tested, where it is missing and apt may be used
+	@command -v redis-server >/dev/null || { \
+	  if test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
+	    printf '\n==> Installing Redis, beside which several processes are tested\n'; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends redis-server >/dev/null; \
+	  fi || true; \
+	  command -v redis-server >/dev/null || printf 'Note: there is no redis-server; the tests with it are skipped.\n'; }
 
 lint: tools ## Formatting and clippy, warnings denied
 	$(call step,Checking the formatting)

@@ -10,6 +10,7 @@ use crate::graphql::{self, Schema};
 use crate::http::cors::Origins;
 use crate::live::Live;
 use crate::rates::{self, Rates};
+use crate::roles::Roles;
 
 /// What of the settings concerns requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub struct Settings {
     pub address_header: Option<String>,
     /// The tenant that the form on the page has filled in.
     pub form_tenant: Option<String>,
+    /// What this process does.
+    pub roles: Roles,
 }
 
 #[derive(Clone)]
@@ -34,6 +37,7 @@ pub struct App {
     pub origins: Arc<Origins>,
     pub address_header: Option<Arc<str>>,
     pub form_tenant: Option<Arc<str>>,
+    pub roles: Roles,
     pub live: Live,
 }
 
@@ -42,13 +46,14 @@ impl App {
     pub fn new(domain: Domain, settings: &Settings) -> Result<Self, String> {
         let allowed = settings.allowed_queries.as_deref().map(AllowList::read).transpose()?;
         Ok(Self {
-            domain,
             schema: graphql::schema(),
-            rates: Arc::new(Rates::new(&settings.rates)),
+            rates: Arc::new(Rates::new(&settings.rates, Some(domain.clone()))),
+            domain,
             documents: Arc::new(Documents::new(allowed)),
             origins: Arc::new(settings.allowed_origins.clone()),
             address_header: settings.address_header.as_deref().map(Arc::from),
             form_tenant: settings.form_tenant.as_deref().map(Arc::from),
+            roles: settings.roles,
             live: Live::default(),
         })
     }

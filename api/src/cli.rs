@@ -13,6 +13,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::Config;
 use crate::import::{self, Import};
 use crate::members::{self, MemberCommand};
+use crate::roles::Roles;
 use crate::{demo, graphql, serve};
 
 /// What went wrong, in words for the person at the terminal.
@@ -31,7 +32,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Serve GraphQL over HTTP until told to stop
-    Serve,
+    Serve(Serve),
     /// Bring the database up to date, making it where it is missing
     Migrate,
     /// Tenants of this installation
@@ -48,6 +49,13 @@ enum Command {
     Import(Import),
     /// Serve a demo tenant whose simulated providers send records
     Demo,
+}
+
+#[derive(Args)]
+struct Serve {
+    /// What this process does, of `api`, `ingest` and `worker` with commas between [default: all, or SALDO_ROLES]
+    #[arg(long)]
+    roles: Option<Roles>,
 }
 
 #[derive(Subcommand)]
@@ -94,10 +102,13 @@ async fn dispatch(cli: Cli) -> Outcome {
     if matches!(cli.command, Command::Schema) {
         return say(graphql::sdl().trim_end());
     }
-    let config = Config::load(cli.config.as_deref(), |name| std::env::var(name).ok())?;
+    let mut config = Config::load(cli.config.as_deref(), |name| std::env::var(name).ok())?;
     log_to_stderr(&config.log)?;
     match cli.command {
-        Command::Serve => serve::serve(&config).await,
+        Command::Serve(Serve { roles }) => {
+            config.requests.roles = roles.unwrap_or(config.requests.roles);
+            serve::serve(&config).await
+        }
         Command::Demo => demo::run(&config).await,
         Command::Migrate => migrate(&config).await,
         Command::Tenant(TenantCommand::Create(arguments)) => create_tenant(&config, arguments).await,

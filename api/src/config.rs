@@ -12,6 +12,7 @@ use crate::app::Settings;
 use crate::connections::Patience;
 use crate::http::cors::Origins;
 use crate::rates::{self, Budget};
+use crate::roles::Roles;
 
 const DATABASE_URL: &str = "sqlite://var/saldo.db";
 const LISTEN: &str = "127.0.0.1:8080";
@@ -26,6 +27,8 @@ pub struct Config {
     /// `SALDO_OWNER_DATABASE_URL`, `owner_database_url`: the same PostgreSQL database as the role that owns its tables,
     /// for `saldo migrate` alone.
     pub owner_database_url: Option<Secret>,
+    /// `SALDO_REDIS_URL`, `redis_url`: `redis://` or, over TLS, `rediss://user:password@host/number`.
+    pub redis_url: Option<Secret>,
     /// `SALDO_LISTEN`, `listen`: address and port; port 0 takes a free one.
     pub listen: SocketAddr,
     /// `SALDO_MASTER_KEY_FILE`, `master_key_file`: made beside the database when absent.
@@ -36,7 +39,7 @@ pub struct Config {
     pub idle: Duration,
     /// `SALDO_RATE_CALLER`, `SALDO_RATE_TENANT`, `SALDO_RATE_SIGN_IN`: budgets like `600/60`.
     /// `SALDO_ALLOWED_QUERIES`: a file. `SALDO_ALLOWED_ORIGINS`: origins with commas. `SALDO_ADDRESS_HEADER`: a
-    /// header's name. In the file, the same in lower case without `SALDO_`.
+    /// header's name. `SALDO_ROLES`: roles with commas. In the file, the same in lower case without `SALDO_`.
     pub requests: Settings,
     /// `SALDO_SMTP_URL`, `SALDO_MAIL_FROM`, `SALDO_PUBLIC_URL`; in the file `smtp_url`, `mail_from`, `public_url`.
     pub mail: Mail,
@@ -59,6 +62,8 @@ pub struct Mail {
 struct File {
     database_url: Option<String>,
     owner_database_url: Option<String>,
+    redis_url: Option<String>,
+    roles: Option<String>,
     listen: Option<String>,
     master_key_file: Option<String>,
     log: Option<String>,
@@ -84,8 +89,13 @@ impl Config {
         let setting = |name, in_file| environment(name).filter(|text| !text.is_empty()).or(in_file);
         let database_url = setting("SALDO_DATABASE_URL", file.database_url).unwrap_or_else(|| DATABASE_URL.to_owned());
         let owner_database_url = setting("SALDO_OWNER_DATABASE_URL", file.owner_database_url).map(Secret::new);
+        let redis_url = setting("SALDO_REDIS_URL", file.redis_url).map(Secret::new);
         let listen = setting("SALDO_LISTEN", file.listen).unwrap_or_else(|| LISTEN.to_owned());
         let listen = listen.parse().map_err(|_| format!("SALDO_LISTEN: '{listen}' is no address like {LISTEN}"))?;
+        let roles = match setting("SALDO_ROLES", file.roles) {
+            None => Roles::default(),
+            Some(text) => text.parse().map_err(|error| format!("SALDO_ROLES: {error}"))?,
+        };
         let embedded = database_url.strip_prefix("sqlite://").unwrap_or("var/saldo.db");
         let beside = || Path::new(embedded).with_extension("key");
         let key = setting("SALDO_MASTER_KEY_FILE", file.master_key_file);
@@ -110,7 +120,7 @@ impl Config {
         let allowed_queries = setting("SALDO_ALLOWED_QUERIES", file.allowed_queries).map(PathBuf::from);
         let address_header = setting("SALDO_ADDRESS_HEADER", file.address_header);
         let form_tenant = None;
-        let requests = Settings { rates, allowed_queries, allowed_origins, address_header, form_tenant };
+        let requests = Settings { rates, allowed_queries, allowed_origins, address_header, form_tenant, roles };
         let mail = Mail::read(
             setting("SALDO_SMTP_URL", file.smtp_url),
             setting("SALDO_MAIL_FROM", file.mail_from),
@@ -118,7 +128,7 @@ impl Config {
             beside().with_file_name("outbox"),
         )?;
         let database_url = Secret::new(database_url);
-        Ok(Self { database_url, owner_database_url, listen, master_key_file, log, idle, requests, mail })
+        Ok(Self { database_url, owner_database_url, redis_url, listen, master_key_file, log, idle, requests, mail })
     }
 }
 
@@ -223,6 +233,8 @@ mod tests {
         for name in ["SALDO_RATE_CALLER", "SALDO_RATE_TENANT", "SALDO_RATE_SIGN_IN"] {
             assert!(one(name, "0/60").unwrap_err().starts_with(name));
         }
+        assert!(!one("SALDO_ROLES", "worker").unwrap().roles.api);
+        assert!(one("SALDO_ROLES", "boss").unwrap_err().starts_with("SALDO_ROLES"));
         assert!(one("SALDO_ALLOWED_ORIGINS", "*").unwrap_err().starts_with("SALDO_ALLOWED_ORIGINS"));
     }
 

@@ -1,6 +1,8 @@
 //! How much one may ask for: budgets of points per caller and per tenant that a request's cost is taken from, and
-//! tries at signing in per account and per address. Counted in this process and forgotten with it.
+//! tries at signing in per account and per address. Counted in this process and forgotten with it; where there is Redis,
+//! counted there for all processes as well. What both have, is to be had.
 
+use std::fmt;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
@@ -9,7 +11,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use domain::ids::{ApiKeyId, MemberId, TenantId};
-use domain::{Actor, Caller, secrets};
+use domain::redis::Bucket;
+use domain::{Actor, Caller, Domain, secrets};
 use governor::clock::{Clock, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
 use governor::state::keyed::DashMapStateStore;
@@ -69,6 +72,13 @@ const fn budget(points: u32, seconds: u32) -> Budget {
     }
 }
 
+impl Settings {
+    fn address(&self) -> Budget {
+        let points = self.sign_in.points.saturating_mul(NonZeroU32::MIN.saturating_add(ACCOUNTS_PER_ADDRESS - 1));
+        Budget { points, ..self.sign_in }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self { caller: budget(5_000_000, 10), tenant: budget(20_000_000, 10), sign_in: budget(10, 60) }
@@ -86,6 +96,16 @@ pub enum Payer {
 }
 
 impl Payer {
+    /// Its budget's name for all processes.
+    fn key(&self) -> String {
+        match self {
+            Self::Member(tenant, id) => format!("{}{id}", prefix(*tenant)),
+            Self::ApiKey(tenant, id) => format!("{}{id}", prefix(*tenant)),
+            Self::Operator(tenant) => format!("{}operator", prefix(*tenant)),
+            Self::Address(place) => format!("budget:{place}"),
+        }
+    }
+
     pub fn of(caller: &Caller) -> Self {
         match caller.actor() {
             Actor::Member { id, .. } => Self::Member(caller.tenant(), *id),
@@ -118,6 +138,15 @@ impl From<Option<IpAddr>> for Place {
     }
 }
 
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(address) => write!(f, "{address}"),
+            None => f.write_str("nowhere"),
+        }
+    }
+}
+
 /// What was taken, and what is left of the payer's budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spent {
@@ -135,6 +164,9 @@ pub struct Over {
 }
 
 pub struct Rates {
+    settings: Settings,
+    /// With the count of all processes.
+    domain: Option<Domain>,
     caller: Keyed<Payer>,
     tenant: Keyed<TenantId>,
     account: Keyed<[u8; 32]>,
@@ -142,43 +174,68 @@ pub struct Rates {
 }
 
 impl Rates {
-    pub fn new(settings: &Settings) -> Self {
-        let address = Budget {
-            points: settings.sign_in.points.saturating_mul(NonZeroU32::MIN.saturating_add(ACCOUNTS_PER_ADDRESS - 1)),
-            ..settings.sign_in
-        };
+    pub fn new(settings: &Settings, domain: Option<Domain>) -> Self {
         Self {
+            settings: *settings,
+            domain,
             caller: Keyed::new(settings.caller),
             tenant: Keyed::new(settings.tenant),
             account: Keyed::new(settings.sign_in),
-            address: Keyed::new(address),
+            address: Keyed::new(settings.address()),
         }
     }
 
     /// Takes a request's cost. The caller's budget first: a caller that is over its own takes nothing from the
     /// tenant's.
-    pub fn spend(&self, payer: Payer, points: u32) -> Result<Spent, Over> {
-        let remaining = self.caller.take(&payer, points)?;
+    pub async fn spend(&self, payer: Payer, points: u32) -> Result<Spent, Over> {
+        let here = self.caller.take(&payer, points)?;
+        let mut buckets = vec![bucket(payer.key(), self.settings.caller)];
         if let Some(tenant) = payer.tenant() {
             self.tenant.take(&tenant, points)?;
+            buckets.push(bucket(format!("{}all", prefix(tenant)), self.settings.tenant));
         }
+        let remaining = self.everywhere(&buckets, points).await?.map_or(here, |left| left.min(here));
         let budget = self.caller.budget;
         let (maximum, restored_per_second) = (budget.points.get(), budget.restored_per_second());
         Ok(Spent { requested: points, maximum, remaining, restored_per_second })
     }
 
     /// Counts a try at an account's password, whether there is such an account or not.
-    pub fn try_account(&self, place: Place, tenant: &str, email: &str) -> Result<(), Over> {
-        self.try_code(place)?;
-        // Hashed, so that a key is small however long the text is.
+    pub async fn try_account(&self, place: Place, tenant: &str, email: &str) -> Result<(), Over> {
+        self.try_code(place).await?;
+        // Hashed, so that a key is small however long the text is, and tells nobody the address.
         let account = format!("{}\n{}", tenant.trim().to_lowercase(), email.trim().to_lowercase());
-        self.account.take(&secrets::sha256(account.as_bytes()), 1).map(drop)
+        let account = secrets::sha256(account.as_bytes());
+        self.account.take(&account, 1)?;
+        let bucket = bucket(format!("account:{}", secrets::base64url(&account)), self.settings.sign_in);
+        self.everywhere(&[bucket], 1).await.map(drop)
     }
 
     /// Counts a try at a refresh token or a one-time code.
-    pub fn try_code(&self, place: Place) -> Result<(), Over> {
-        self.address.take(&place, 1).map(drop)
+    pub async fn try_code(&self, place: Place) -> Result<(), Over> {
+        self.address.take(&place, 1)?;
+        self.everywhere(&[bucket(format!("tries:{place}"), self.settings.address())], 1).await.map(drop)
     }
+
+    /// Takes points of what all processes have together; what is left of the first budget. None without Redis: then this
+    /// process's own count is all there is.
+    async fn everywhere(&self, buckets: &[Bucket], points: u32) -> Result<Option<u32>, Over> {
+        let Some(redis) = self.domain.as_ref().and_then(Domain::redis) else { return Ok(None) };
+        match redis.take(buckets, points.max(1)).await {
+            Some(Err(wait)) => Err(Over { retry_after: wait.as_secs() + u64::from(wait.subsec_nanos() > 0) }),
+            Some(Ok(left)) => Ok(Some(left)),
+            None => Ok(None),
+        }
+    }
+}
+
+/// What the budgets of one tenant begin with.
+fn prefix(tenant: TenantId) -> String {
+    format!("{{{}}}:budget:", tenant.0.simple())
+}
+
+fn bucket(key: String, Budget { points, seconds }: Budget) -> Bucket {
+    Bucket { key, points: points.get(), seconds: seconds.get() }
 }
 
 type Limiter<K> = RateLimiter<K, DashMapStateStore<K>, DefaultClock, StateInformationMiddleware>;
@@ -225,7 +282,7 @@ mod tests {
 
     fn rates(caller: u32, tenant: u32, sign_in: u32) -> Rates {
         let (caller, tenant, sign_in) = (budget(caller, DAY), budget(tenant, DAY), budget(sign_in, DAY));
-        Rates::new(&Settings { caller, tenant, sign_in })
+        Rates::new(&Settings { caller, tenant, sign_in }, None)
     }
 
     fn member(tenant: u128, member: u128) -> Payer {
@@ -241,36 +298,43 @@ mod tests {
         assert_eq!(budget(600, 60).restored_per_second(), 10);
     }
 
-    #[test]
-    fn a_caller_and_a_tenant_have_budgets() {
+    #[tokio::test]
+    async fn a_caller_and_a_tenant_have_budgets() {
         let rates = rates(10, 15, 1);
-        assert_eq!(rates.spend(member(1, 1), 4).map(|spent| spent.remaining), Ok(6));
-        assert_eq!(rates.spend(member(1, 1), 6).map(|spent| spent.remaining), Ok(0));
-        let over = rates.spend(member(1, 1), 1).expect_err("spent");
+        assert_eq!(rates.spend(member(1, 1), 4).await.map(|spent| spent.remaining), Ok(6));
+        assert_eq!(rates.spend(member(1, 1), 6).await.map(|spent| spent.remaining), Ok(0));
+        let over = rates.spend(member(1, 1), 1).await.expect_err("spent");
         assert!((1..=u64::from(DAY) / 10).contains(&over.retry_after), "{over:?}");
-        assert!(rates.spend(member(1, 2), 6).is_err(), "the tenant has five left");
-        assert!(rates.spend(member(1, 3), 5).is_ok());
-        assert!(rates.spend(member(2, 1), 10).is_ok(), "another tenant");
-        assert_eq!(rates.spend(member(2, 2), 11), Err(Over { retry_after: u64::from(DAY) }), "more than there ever is");
+        assert!(rates.spend(member(1, 2), 6).await.is_err(), "the tenant has five left");
+        assert!(rates.spend(member(1, 3), 5).await.is_ok());
+        assert!(rates.spend(member(2, 1), 10).await.is_ok(), "another tenant");
+        assert_eq!(
+            rates.spend(member(2, 2), 11).await,
+            Err(Over { retry_after: u64::from(DAY) }),
+            "more than there ever is"
+        );
         let key = Payer::ApiKey(TenantId(Uuid::from_u128(2)), ApiKeyId(Uuid::from_u128(1)));
-        assert!(rates.spend(key, 0).is_ok(), "nothing is free");
-        assert!(rates.spend(key, 4).is_ok(), "the tenant had fifteen");
-        assert!(rates.spend(key, 1).is_err());
+        assert!(rates.spend(key, 0).await.is_ok(), "nothing is free");
+        assert!(rates.spend(key, 4).await.is_ok(), "the tenant had fifteen");
+        assert!(rates.spend(key, 1).await.is_err());
     }
 
-    #[test]
-    fn tries_are_counted_by_account_and_by_address() {
+    #[tokio::test]
+    async fn tries_are_counted_by_account_and_by_address() {
         let rates = rates(1, 1, 2);
         let place = |last: u8| Place::from(Some(IpAddr::from([192, 0, 2, last])));
-        assert!(rates.try_account(place(1), "acme", "ada@acme.test").is_ok());
-        assert!(rates.try_account(place(2), " ACME", "Ada@acme.test ").is_ok());
-        assert!(rates.try_account(place(3), "acme", "ada@acme.test").is_err(), "from wherever");
-        assert!(rates.try_account(place(3), "acme", "bob@acme.test").is_ok());
+        assert!(rates.try_account(place(1), "acme", "ada@acme.test").await.is_ok());
+        assert!(rates.try_account(place(2), " ACME", "Ada@acme.test ").await.is_ok());
+        assert!(rates.try_account(place(3), "acme", "ada@acme.test").await.is_err(), "from wherever");
+        assert!(rates.try_account(place(3), "acme", "bob@acme.test").await.is_ok());
         for n in 0..10 {
-            assert!(rates.try_account(place(3), "acme", &format!("{n}@acme.test")).is_ok(), "{n}");
+            assert!(rates.try_account(place(3), "acme", &format!("{n}@acme.test")).await.is_ok(), "{n}");
         }
-        assert!(rates.try_code(place(3)).is_err() && rates.try_account(place(3), "bolt", "x").is_err(), "twelve tries");
-        assert!(rates.try_code(place(4)).is_ok());
+        assert!(
+            rates.try_code(place(3)).await.is_err() && rates.try_account(place(3), "bolt", "x").await.is_err(),
+            "twelve tries"
+        );
+        assert!(rates.try_code(place(4)).await.is_ok());
     }
 
     #[test]
@@ -281,12 +345,12 @@ mod tests {
         assert_eq!(place("::ffff:192.0.2.1"), place("192.0.2.1"));
     }
 
-    #[test]
-    fn keys_whose_budget_is_full_are_forgotten() {
+    #[tokio::test]
+    async fn keys_whose_budget_is_full_are_forgotten() {
         let second = budget(1_000_000, 1);
-        let rates = Rates::new(&Settings { caller: second, tenant: second, sign_in: second });
+        let rates = Rates::new(&Settings { caller: second, tenant: second, sign_in: second }, None);
         for n in 0..u128::from(CHECKS_BETWEEN_SWEEPS) * 4 {
-            assert!(rates.spend(member(n, n), 1).is_ok());
+            assert!(rates.spend(member(n, n), 1).await.is_ok());
         }
         let kept = rates.caller.limiter.len();
         assert!(kept <= 2 * CHECKS_BETWEEN_SWEEPS as usize, "{kept} of them");

@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::cli::{Outcome, say};
 use crate::config::Config;
 use crate::connections::{self, Patience};
-use crate::http;
+use crate::{health, http};
 
 /// How long requests may go on after the signal to stop.
 const GRACE: Duration = Duration::from_secs(20);
@@ -25,6 +25,7 @@ const GRACE: Duration = Duration::from_secs(20);
 pub(crate) async fn serve(config: &Config) -> Outcome {
     let domain = open(config, "serve").await?;
     let announce = |address| say(&format!("Saldo is at http://{address}"));
+    health::check_clock(&domain).await?;
     run(config, domain, announce, std::future::pending()).await
 }
 
@@ -46,7 +47,14 @@ pub(crate) async fn run(
         served
     };
     // The error of a channel whose other end is gone is the message.
-    let (served, ()) = tokio::join!(serve, domain.work(async { drop(ended.await) }));
+    let ended = async { drop(ended.await) };
+    let work = async {
+        match config.requests.roles.worker {
+            true => domain.work(ended).await,
+            false => domain.leave_work_to_others(ended).await,
+        }
+    };
+    let (served, ()) = tokio::join!(serve, work);
     domain.shut_down().await;
     tracing::info!("stopped");
     served
@@ -117,6 +125,10 @@ pub(crate) async fn open_locked(config: &Config, lock: DbLock) -> Outcome<Domain
     let master_key = MasterKey::load_or_create(&config.master_key_file).map_err(|error| error.to_string())?;
     let db = Db::open(lock).await.map_err(|error| error.to_string())?;
     let domain = Domain::new(db, Clock::System, master_key).with_mail(config.mail.transport()?);
+    let domain = match &config.redis_url {
+        Some(url) => domain.with_redis(url.expose()).map_err(|error| format!("SALDO_REDIS_URL: {error}"))?,
+        None => domain,
+    };
     domain.load_signing_keys().await.map_err(|error| format!("{}: {error}", config.master_key_file.display()))?;
     Ok(domain)
 }

@@ -1,7 +1,8 @@
 //! The core as a whole: what every capability shares. It has no business methods; [`Domain::for_caller`] gives the
 //! type that has.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -11,16 +12,21 @@ use tracing::Instrument;
 use crate::anomalies::Detectors;
 use crate::caller::{Caller, Scoped};
 use crate::clock::Clock;
-use crate::db::Db;
+use crate::db::{Db, Probe};
 use crate::error::{Fault, Result};
 use crate::events::Bus;
 use crate::notifications::Post;
+use crate::redis::{self, Redis, RedisUrlError};
 use crate::secrets::MasterKey;
+use crate::settlements::{self, Statements};
 use crate::tenants::Access;
 use crate::transactions::Lanes;
 
 /// How long a change may take before it is rolled back.
 const WRITE_DEADLINE: Duration = Duration::from_secs(120);
+
+/// How long the database may take to say whether it is there.
+const PROBE_PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Clone)]
 pub struct Domain(Arc<Inner>);
@@ -34,6 +40,10 @@ struct Inner {
     access: Access,
     bus: Bus,
     post: Post,
+    statements: Statements,
+    redis: OnceLock<Redis>,
+    /// Whether background work is done in this process.
+    works: AtomicBool,
     tracker: TaskTracker,
 }
 
@@ -41,7 +51,34 @@ impl Domain {
     pub fn new(db: Db, clock: Clock, master_key: MasterKey) -> Self {
         let (lanes, access, bus) = (Lanes::default(), Access::default(), Bus::default());
         let (detectors, post, tracker) = (Detectors::default(), Post::default(), TaskTracker::new());
-        Self(Arc::new(Inner { db, clock, master_key, lanes, detectors, access, bus, post, tracker }))
+        let (redis, works) = (OnceLock::new(), AtomicBool::new(true));
+        let statements = settlements::statements();
+        let inner =
+            Inner { db, clock, master_key, lanes, detectors, access, bus, post, statements, redis, works, tracker };
+        Self(Arc::new(inner))
+    }
+
+    /// The same core, faster beside other processes.
+    pub fn with_redis(self, url: &str) -> Result<Self, RedisUrlError> {
+        let redis = Redis::new(url, &redis::installation(&self.0.master_key))?;
+        if self.0.redis.set(redis).is_ok() {
+            self.exchange_hints();
+        }
+        Ok(self)
+    }
+
+    pub fn redis(&self) -> Option<&Redis> {
+        self.0.redis.get()
+    }
+
+    /// Other processes do the background work: these are told of it, until `stop`.
+    pub async fn leave_work_to_others(&self, stop: impl Future<Output = ()>) {
+        self.0.works.store(false, Ordering::Relaxed);
+        stop.await;
+    }
+
+    pub(crate) fn works(&self) -> bool {
+        self.0.works.load(Ordering::Relaxed)
     }
 
     pub fn for_caller(&self, caller: Caller) -> Scoped {
@@ -57,9 +94,16 @@ impl Domain {
         self.0.db.statements()
     }
 
-    /// Whether the database answers.
-    pub async fn ready(&self) -> bool {
-        self.0.db.ready().await.is_ok()
+    /// What the database says of itself. The error is fit to be shown.
+    pub async fn probe(&self) -> Result<Probe, String> {
+        match tokio::time::timeout(PROBE_PATIENCE, self.0.db.probe()).await {
+            Ok(Ok(probe)) => Ok(probe),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the database does not answer");
+                Err("does not answer".to_owned())
+            }
+            Err(_) => Err(format!("no answer within {} s, or no connection was free", PROBE_PATIENCE.as_secs())),
+        }
     }
 
     /// Waits for every change that has begun, then lets go of the database.
@@ -125,6 +169,10 @@ impl Domain {
 
     pub(crate) fn post(&self) -> &Post {
         &self.0.post
+    }
+
+    pub(crate) fn statements_kept(&self) -> &Statements {
+        &self.0.statements
     }
 
     pub(crate) fn tracker(&self) -> &TaskTracker {

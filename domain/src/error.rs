@@ -160,6 +160,18 @@ codes! {
     IdempotencyConflict = "IDEMPOTENCY_CONFLICT";
 }
 
+impl Error {
+    /// The same failure for everybody who waited for one thing; a database error does not clone.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::Denied(takes) => Self::Denied(takes),
+            Self::NotFound(what) => Self::NotFound(what),
+            Self::Invalid(problems) => Self::Invalid(problems.clone()),
+            Self::Fault(fault) => Fault::Internal(fault.to_string()).into(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -18,6 +18,7 @@ pub mod money;
 pub mod notifications;
 pub mod page;
 pub mod partners;
+pub mod redis;
 pub mod secrets;
 pub mod settlements;
 pub mod sources;

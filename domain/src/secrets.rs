@@ -69,13 +69,21 @@ pub enum KeyFileError {
 }
 
 /// The key that seals all other keys.
-pub struct MasterKey(LessSafeKey);
+pub struct MasterKey {
+    seals: LessSafeKey,
+    names: hmac::Key,
+}
 
 impl MasterKey {
     pub fn from_bytes(bytes: [u8; KEY_BYTES]) -> Self {
         // Any 32 bytes are an AES-256 key, so the only error there is (a wrong length) cannot arise.
         let key = UnboundKey::new(&AES_256_GCM, &bytes).unwrap_or_else(|_| unreachable!("32 bytes are an AES-256 key"));
-        Self(LessSafeKey::new(key))
+        Self { seals: LessSafeKey::new(key), names: hmac::Key::new(hmac::HMAC_SHA256, &sha256(&bytes)) }
+    }
+
+    /// A name that whoever has this key gives the same thing, and nobody else.
+    pub fn name(&self, thing: &str) -> String {
+        base64url(&hmac::sign(&self.names, thing.as_bytes()).as_ref()[..12])
     }
 
     /// Reads the key file, or makes one that only its owner can read.
@@ -105,7 +113,7 @@ impl MasterKey {
     pub fn seal(&self, purpose: &str, plaintext: &[u8]) -> Result<Vec<u8>, Fault> {
         let nonce: [u8; NONCE_LEN] = random()?;
         let mut body = plaintext.to_vec();
-        self.0
+        self.seals
             .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(purpose), &mut body)
             .map_err(|_| Fault::Internal("sealing failed".to_owned()))?;
         Ok([&[SEAL_VERSION], &nonce[..], &body].concat())
@@ -120,7 +128,7 @@ impl MasterKey {
         };
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| damaged())?;
         let mut body = body.to_vec();
-        let plaintext = self.0.open_in_place(nonce, Aad::from(purpose), &mut body).map_err(|_| damaged())?;
+        let plaintext = self.seals.open_in_place(nonce, Aad::from(purpose), &mut body).map_err(|_| damaged())?;
         Ok(plaintext.to_vec())
     }
 }

@@ -109,13 +109,18 @@ async fn status_of(db: &sea_orm::DatabaseConnection) -> Result<Status, DbErr> {
     let sql = Statement::from_string(db.get_database_backend(), "SELECT version FROM seaql_migrations");
     let rows = db.query_all_raw(sql).await?;
     let applied = rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<Vec<String>, _>>()?;
+    Ok(standing(&applied))
+}
+
+/// How a schema with these changes stands to this build.
+pub fn standing(applied: &[String]) -> Status {
     let known: Vec<String> = Migrator::migrations().iter().map(|known| known.name().to_owned()).collect();
     if applied.iter().any(|applied| !known.contains(applied)) {
-        Ok(Status::Newer)
+        Status::Newer
     } else if applied.len() < known.len() {
-        Ok(Status::Older)
+        Status::Older
     } else {
-        Ok(Status::Current)
+        Status::Current
     }
 }
 

@@ -1,11 +1,12 @@
 //! What a request costs, and taking it from its sender's budget: after validation has worked the cost out, and before
 //! anything runs.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use async_graphql::async_trait::async_trait;
 use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextValidation};
 use async_graphql::{Response, ServerError, ValidationResult, Value, value};
+use tokio::sync::OnceCell;
 
 use super::MAX_COMPLEXITY;
 use super::errors::{RATE_LIMITED, coded_error};
@@ -15,12 +16,12 @@ use crate::rates::{Over, Payer, Rates, Spent};
 pub struct Charge {
     rates: Arc<Rates>,
     payer: Payer,
-    taken: OnceLock<Result<Spent, Over>>,
+    taken: OnceCell<Result<Spent, Over>>,
 }
 
 impl Charge {
     pub fn new(rates: Arc<Rates>, payer: Payer) -> Arc<Self> {
-        Arc::new(Self { rates, payer, taken: OnceLock::new() })
+        Arc::new(Self { rates, payer, taken: OnceCell::new() })
     }
 
     /// Seconds to wait, where the budget did not have it.
@@ -40,13 +41,13 @@ impl Charge {
         }
     }
 
-    fn take(&self, cost: usize) -> Result<(), ServerError> {
+    async fn take(&self, cost: usize) -> Result<(), ServerError> {
         let points = u32::try_from(cost).ok().filter(|_| cost <= MAX_COMPLEXITY);
         let Some(points) = points else {
             let message = format!("the document costs {cost} points; a request costs at most {MAX_COMPLEXITY}");
             return Err(coded_error("BAD_USER_INPUT", &message));
         };
-        match self.taken.get_or_init(|| self.rates.spend(self.payer, points)) {
+        match self.taken.get_or_init(|| self.rates.spend(self.payer, points)).await {
             Ok(_) => Ok(()),
             Err(over) => Err(over_budget(points, *over)),
         }
@@ -88,7 +89,7 @@ impl Extension for Cost {
     ) -> Result<ValidationResult, Vec<ServerError>> {
         let valid = next.run(ctx).await?;
         if let Some(charge) = ctx.data_opt::<Arc<Charge>>() {
-            charge.take(valid.complexity).map_err(|error| vec![error])?;
+            charge.take(valid.complexity).await.map_err(|error| vec![error])?;
         }
         Ok(valid)
     }

@@ -122,7 +122,7 @@ impl SessionsMutation {
         #[graphql(desc = "What it takes.")] input: SignInInput,
     ) -> Result<SignInPayload, Failure> {
         let (rates, place) = tries(ctx)?;
-        SignInPayload::of(match rates.try_account(place, &input.tenant, &input.email) {
+        SignInPayload::of(match rates.try_account(place, &input.tenant, &input.email).await {
             Ok(()) => domain(ctx)?.sign_in(&input.tenant, &input.email, &input.password).await,
             Err(over) => Err(too_many_tries(over)),
         })
@@ -135,7 +135,7 @@ impl SessionsMutation {
         #[graphql(desc = "What it takes.")] input: RefreshSessionInput,
     ) -> Result<RefreshSessionPayload, Failure> {
         let (rates, place) = tries(ctx)?;
-        RefreshSessionPayload::of(match rates.try_code(place) {
+        RefreshSessionPayload::of(match rates.try_code(place).await {
             Ok(()) => domain(ctx)?.refresh(&input.refresh_token).await,
             Err(over) => Err(too_many_tries(over)),
         })
@@ -159,7 +159,7 @@ impl SessionsMutation {
         #[graphql(desc = "What it takes.")] input: AcceptTokenInput,
     ) -> Result<AcceptTokenPayload, Failure> {
         let (rates, place) = tries(ctx)?;
-        let accepted = match rates.try_code(place) {
+        let accepted = match rates.try_code(place).await {
             Ok(()) => domain(ctx)?.accept_token(&input.token, &input.password).await,
             Err(over) => Err(too_many_tries(over)),
         };

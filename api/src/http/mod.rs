@@ -10,16 +10,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use domain::Error;
-use poem::http::{HeaderValue, Method, StatusCode, header};
-use poem::web::Data;
-use poem::{Endpoint, EndpointExt, IntoResponse, Request, Response, Route, get, handler, post};
+use poem::http::{HeaderValue, Method, header};
+use poem::{Endpoint, EndpointExt, Request, Response, Route, get, post};
 use tracing::Instrument;
 use uuid::Uuid;
 
 pub use crate::app::App;
 use crate::graphql::Session;
 use crate::graphql::errors::in_request;
-use crate::uploads;
+use crate::{health, uploads};
 
 const REQUEST_ID: &str = "x-request-id";
 /// A client's own id of a request is at most so long.
@@ -27,17 +26,17 @@ const MAX_REQUEST_ID: usize = 128;
 
 /// Everything this server answers to.
 pub fn routes(app: App) -> impl Endpoint<Output = Response> {
-    let page = Route::new().at("/", get(pages::page));
-    let page = pages::PARTS.into_iter().fold(page, |page, (path, part)| page.at(path, get(part)));
-    page.at("/graphql", graphql::graphql)
-        .at("/graphql/stream", live::events)
-        .at("/v1/sources/:source/files", post(uploads::begin))
-        .at("/v1/sources/:source/files/:run", uploads::run_route())
-        .at("/healthz", get(health))
-        .at("/readyz", get(ready))
-        .around(cors::share)
-        .around(log_request)
-        .data(app)
+    let mut routes = Route::new().at("/healthz", get(health::healthz)).at("/readyz", get(health::readyz));
+    if app.roles.api {
+        routes = routes.at("/", get(pages::page)).at("/graphql", graphql::graphql).at("/graphql/stream", live::events);
+        routes = pages::PARTS.into_iter().fold(routes, |routes, (path, part)| routes.at(path, get(part)));
+    }
+    if app.roles.ingest {
+        routes = routes
+            .at("/v1/sources/:source/files", post(uploads::begin))
+            .at("/v1/sources/:source/files/:run", uploads::run_route());
+    }
+    routes.around(cors::share).around(log_request).data(app)
 }
 
 /// Who sends this request. `Err` when it brings credentials that are not good: then nobody, rather than anybody.
@@ -62,21 +61,6 @@ pub fn client_address(app: &App, request: &Request) -> Option<IpAddr> {
     };
     let last = request.headers().get_all(&**header).into_iter().next_back()?.to_str().ok()?;
     last.rsplit(',').next()?.trim().parse().ok()
-}
-
-/// Alive: the process answers.
-#[handler]
-fn health() -> &'static str {
-    "ok\n"
-}
-
-/// Able to serve: the database answers. Schema and keys were checked before the server listened.
-#[handler]
-async fn ready(app: Data<&App>) -> Response {
-    match app.domain.ready().await {
-        true => "ready\n".into_response(),
-        false => "the database does not answer\n".with_status(StatusCode::SERVICE_UNAVAILABLE).into_response(),
-    }
 }
 
 /// Gives the request an id, which its log lines, its `x-request-id` and what it says of a fault share: the client's

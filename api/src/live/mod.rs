@@ -133,7 +133,7 @@ impl Live {
         };
         let _starting = self.0.starting.lock().await;
         if let Some(group) = self.known(&key) {
-            let spent = app.rates.spend(sender.payer(), group.cost());
+            let spent = app.rates.spend(sender.payer(), group.cost()).await;
             spent.map_err(|over| Answer::over_budget(group.cost(), over))?;
             return Ok(group);
         }

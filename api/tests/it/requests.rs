@@ -1,10 +1,13 @@
 //! What a request must be, and what one learns from a bad one.
 
 use api::app::Settings;
+use domain::clock::Clock;
+use domain::time::MICROS_PER_SECOND;
 use poem::Request;
 use poem::http::{Method, StatusCode};
 use serde_json::json;
 
+use crate::databases::on_postgres;
 use crate::support::{TestServer, code};
 
 #[tokio::test]
@@ -23,6 +26,49 @@ async fn pages_for_people_and_probes_for_machines() {
         server.send(Request::builder().uri_str("/readyz").finish()).await.status(),
         StatusCode::SERVICE_UNAVAILABLE
     );
+}
+
+#[tokio::test]
+async fn a_process_serves_what_its_roles_are() {
+    for (roles, graphql, files) in [("api,worker", true, false), ("ingest", false, true), ("worker", false, false)] {
+        let server = TestServer::with(&Settings { roles: roles.parse().unwrap(), ..Settings::default() }).await;
+        let status = async |method: Method, path: &str| {
+            server.send(Request::builder().method(method).uri_str(path).finish()).await.status()
+        };
+        for (path, served) in [("/", graphql), ("/graphql", graphql), ("/graphql/stream", graphql)] {
+            assert_eq!(status(Method::GET, path).await != StatusCode::NOT_FOUND, served, "{roles}: {path}");
+        }
+        let begun = status(Method::POST, "/v1/sources/src_0/files").await;
+        assert_eq!(begun, if files { StatusCode::UNAUTHORIZED } else { StatusCode::NOT_FOUND }, "{roles}");
+        assert_eq!(status(Method::GET, "/readyz").await, StatusCode::OK, "{roles}");
+    }
+}
+
+#[tokio::test]
+async fn who_is_not_ready_says_which_part_is_not() {
+    let ready = async |server: &TestServer| {
+        let response = server.send(Request::builder().uri_str("/readyz").finish()).await;
+        (response.status(), response.into_body().into_string().await.expect("text"))
+    };
+    let hours_behind = Clock::System.now().plus(-7_200 * MICROS_PER_SECOND);
+    let server = TestServer::with_clock(Clock::set_to(hours_behind)).await;
+    let (status, said) = ready(&server).await;
+    if on_postgres() {
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(said.starts_with("not ready\ndatabase: answers\nschema: is this build's\nclock: is 72"), "{said}");
+    } else {
+        assert_eq!((status, said.as_str()), (StatusCode::OK, "ready\ndatabase: answers\nschema: is this build's\n"));
+    }
+    let server = TestServer::new().await;
+    // Nobody is there: that is said, and is no reason not to serve.
+    server.domain.clone().with_redis("redis://127.0.0.1:1/").expect("a URL");
+    let (status, said) = ready(&server).await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(said.ends_with("redis: does not answer; work goes on without it\n"), "{said}");
+    server.execute("INSERT INTO seaql_migrations (version, applied_at) VALUES ('m9999_later', 0)").await;
+    let (status, said) = ready(&server).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(said.contains("schema: is newer than this build; run the newer build that migrated it"), "{said}");
 }
 
 #[tokio::test]

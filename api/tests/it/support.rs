@@ -67,13 +67,22 @@ impl TestServer {
 
     /// With a clock that stands until [`TestServer::pass`] moves it.
     pub async fn with_set_clock() -> Self {
+        Self::with_clock(Clock::set_to(Clock::System.now())).await
+    }
+
+    pub async fn with_clock(clock: Clock) -> Self {
         let folder = new_folder();
         let database = TestDatabase::new(&folder, "saldo.db").await;
-        Self::on(database, folder, &Settings::default(), Clock::set_to(Clock::System.now())).await
+        Self::on(database, folder, &Settings::default(), clock).await
     }
 
     pub fn pass(&self, micros: i64) {
         self.domain.clock().move_to(self.domain.clock().now().plus(micros));
+    }
+
+    /// Runs SQL past the core.
+    pub async fn execute(&self, sql: &str) {
+        self.database.execute(sql).await;
     }
 
     /// Serves on a port of its own until the test is over.

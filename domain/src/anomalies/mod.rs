@@ -73,7 +73,7 @@ impl Settings {
         ))
     }
 
-    async fn write_in(self, tx: &TenantTx) -> Result<()> {
+    async fn write_in(self, tx: &TenantTx, clock: &Clock) -> Result<()> {
         let row = store::detector::Model {
             tenant_id: tx.tenant(),
             model_id: self.model,
@@ -82,7 +82,7 @@ impl Settings {
         };
         store::set_detector(tx, row).await?;
         // Whoever has the detector in memory sees by the epoch that it is set anew.
-        Ok(tx.bump_epoch().await?)
+        Ok(tx.bump_epoch(clock).await?)
     }
 
     #[expect(clippy::float_arithmetic, reason = "a rate of alerts is no money")]
@@ -169,9 +169,9 @@ impl Scoped {
         if !problems.is_empty() {
             return Err(Error::Invalid(problems));
         }
-        self.change(async move |_: &Writer, tx: &TenantTx| {
+        self.change(async move |writer: &Writer, tx: &TenantTx| {
             let settings = Settings { alerts_per_million, most_alerts_a_day, ..Settings::read_in(tx).await? };
-            settings.write_in(tx).await?;
+            settings.write_in(tx, writer.clock()).await?;
             detector_in(tx).await
         })
         .await

@@ -13,6 +13,7 @@ use crate::db::TenantTx;
 use crate::error::{Code, Fault, Problem, Result};
 use crate::ids::{ModelId, TransactionId};
 use crate::jobs::{self, job::JobKind};
+use crate::redis::Hint;
 use crate::time::{MICROS_PER_DAY, Timestamp};
 use crate::transactions::{self, transaction::Fact};
 use crate::{Permission, events};
@@ -87,7 +88,7 @@ impl Scoped {
             detector_in(tx).await
         });
         let detector = detector.await?;
-        self.detectors().hint(self.tenant());
+        self.hint(self.tenant(), Hint::Chores);
         Ok(detector)
     }
 
@@ -108,7 +109,7 @@ impl Scoped {
                 created_at: writer.clock().now(),
             };
             store::insert_model(tx, row).await?;
-            Settings { model: id, ..Settings::read_in(tx).await? }.write_in(tx).await
+            Settings { model: id, ..Settings::read_in(tx).await? }.write_in(tx, writer.clock()).await
         })
         .await?;
         tracing::info!(tenant = %self.tenant(), model = %id, "the detector has a new model");

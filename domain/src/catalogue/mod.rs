@@ -79,7 +79,7 @@ impl Scoped {
                 ..Default::default()
             })
             .await?;
-            tx.bump_epoch().await?;
+            tx.bump_epoch(writer.clock()).await?;
             Ok(asset)
         })
         .await
@@ -117,7 +117,7 @@ impl Scoped {
                 ..version
             };
             tx.insert(store::product_version::ActiveModel::from(version.clone())).await?;
-            tx.bump_epoch().await?;
+            tx.bump_epoch(writer.clock()).await?;
             Ok(product)
         })
         .await
@@ -137,7 +137,7 @@ impl Scoped {
                 ..version
             };
             store::put_product_version(tx, version).await?;
-            tx.bump_epoch().await?;
+            tx.bump_epoch(writer.clock()).await?;
             settlements::reprice_in(writer, tx, None).await?;
             Ok(product)
         })
@@ -185,7 +185,7 @@ impl Scoped {
                 created_at: writer.clock().now(),
             };
             store::put_player_version(tx, version).await?;
-            tx.bump_epoch().await?;
+            tx.bump_epoch(writer.clock()).await?;
             settlements::reprice_in(writer, tx, None).await?;
             Ok(player)
         })

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 
 use super::condition::{self, Condition, Needs, Var};
 use super::contract::{ActiveVersion, Attribution, Scope};
@@ -14,7 +15,7 @@ use crate::time::Timestamp;
 use crate::transactions::transaction::{Fact, Player};
 
 /// What is true of a product from an instant on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProductVersion {
     pub code: String,
     pub valid_from: Timestamp,
@@ -22,7 +23,7 @@ pub struct ProductVersion {
 }
 
 /// What staff said about a player from an instant on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlayerVersion {
     pub player: Player,
     pub valid_from: Timestamp,

@@ -239,7 +239,7 @@ pub enum TiersOnChange {
 }
 
 /// An active version, as pricing and settling read it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActiveVersion {
     pub contract: ContractId,
     pub partner: PartnerId,

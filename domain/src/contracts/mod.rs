@@ -158,7 +158,7 @@ impl Scoped {
             refuse(problems)?;
             let (now, member) = (writer.clock().now(), writer.caller().member());
             store::change_version(tx, id, version, store::activated(now, member)).await?;
-            tx.bump_epoch().await?;
+            tx.bump_epoch(writer.clock()).await?;
             settlements::reprice_in(writer, tx, Some(id)).await?;
             (draft.state, draft.activated_at, draft.activated_by) = (VersionState::Active, Some(now), member);
             Ok(draft)

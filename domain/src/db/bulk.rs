@@ -8,6 +8,7 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, Statement, Val
 use serde::Serialize;
 
 use super::TenantTx;
+use crate::clock::Clock;
 
 /// SQLite takes 32,766 parameters a statement, PostgreSQL twice as many.
 const MAX_PARAMETERS: usize = 32_766;
@@ -44,9 +45,14 @@ impl TenantTx {
         Ok(())
     }
 
-    /// Marks that something changed which pricing or mapping can see, so that no node goes on with what it remembers.
-    pub(crate) async fn bump_epoch(&self) -> Result<(), DbErr> {
-        self.execute("UPDATE tenants SET config_epoch = config_epoch + 1 WHERE id = ?").await
+    /// Marks that something changed which pricing or mapping can see, so that no process goes on with what it remembers.
+    /// An epoch is the time of the change, so that one which was lost (a backup restored, a standby that lagged) does not
+    /// come again for something else.
+    pub(crate) async fn bump_epoch(&self, clock: &Clock) -> Result<(), DbErr> {
+        let now: Value = clock.now().into();
+        let sql = "UPDATE tenants SET config_epoch = CASE WHEN config_epoch < ? THEN ? ELSE config_epoch + 1 END WHERE id = ?";
+        let statement = self.statement(sql, vec![now.clone(), now, self.tenant().into()]);
+        self.connection().execute_raw(statement).await.map(drop)
     }
 
     /// What [`TenantTx::bump_epoch`] counts, as this transaction sees it.
@@ -54,10 +60,6 @@ impl TenantTx {
         let statement = self.statement("SELECT config_epoch FROM tenants WHERE id = ?", vec![self.tenant().into()]);
         let row = self.connection().query_one_raw(statement).await?;
         row.ok_or_else(|| DbErr::RecordNotFound(format!("tenant {}", self.tenant())))?.try_get_by_index(0)
-    }
-
-    async fn execute(&self, sql: &str) -> Result<(), DbErr> {
-        self.connection().execute_raw(self.statement(sql, vec![self.tenant().into()])).await.map(drop)
     }
 
     fn statement(&self, sql: &str, values: Vec<Value>) -> Statement {

@@ -41,13 +41,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, TransactionTrait};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, Statement, TransactionTrait,
+};
 use thiserror::Error;
 
 pub use admin_tx::{AdminTx, Installation};
 pub use tenant_tx::{Reach, TenantOwned, TenantTx};
 
 use crate::ids::{PartnerId, TenantId};
+use crate::time::Timestamp;
 
 const POOL_WAIT: Duration = Duration::from_secs(30);
 
@@ -113,6 +116,15 @@ pub fn shown(url: &str) -> String {
         Some((user, place)) => format!("{scheme}://{}@{place}", user.split(':').next().unwrap_or_default()),
         None => url.to_owned(),
     }
+}
+
+/// What a database says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// The changes of the schema that were made.
+    pub versions: Vec<String>,
+    /// Its own clock, where it has one.
+    pub time: Option<Timestamp>,
 }
 
 pub struct Db {
@@ -187,9 +199,19 @@ impl Db {
         self.statements.load(Ordering::Relaxed)
     }
 
-    /// Whether the database answers.
-    pub async fn ready(&self) -> Result<(), DbErr> {
-        self.readers.execute_unprepared("SELECT 1").await.map(drop)
+    /// Whether the database answers, and what with.
+    pub async fn probe(&self) -> Result<Probe, DbErr> {
+        let backend = self.readers.get_database_backend();
+        let (list, time) = match backend {
+            DbBackend::Postgres => ("string_agg", postgres::TIME),
+            _ => ("group_concat", "NULL"),
+        };
+        let sql = format!("SELECT {list}(version, ','), {time} FROM seaql_migrations");
+        let row = self.readers.query_one_raw(Statement::from_string(backend, sql)).await?;
+        let row = row.ok_or_else(|| DbErr::RecordNotFound("seaql_migrations".to_owned()))?;
+        let versions: String = row.try_get_by_index(0)?;
+        let time: Option<i64> = row.try_get_by_index(1)?;
+        Ok(Probe { versions: versions.split(',').map(str::to_owned).collect(), time: time.map(Timestamp) })
     }
 
     pub async fn close(&self) {

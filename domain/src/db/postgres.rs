@@ -15,6 +15,9 @@ const WRITERS: u32 = 8;
 /// What a transaction begins with that reads: nothing changes under it.
 pub(super) const READ: &str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY";
 
+/// The server's clock in microseconds.
+pub(super) const TIME: &str = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)";
+
 /// The tenant for row level security. It is an id by its type, never text from outside.
 pub(super) fn bound(tenant: TenantId) -> String {
     format!("SET LOCAL app.tenant = '{}'", tenant.0)

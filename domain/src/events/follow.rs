@@ -56,6 +56,13 @@ impl Bus {
         self.wake.notify_one();
     }
 
+    /// Something of anybody may have been committed.
+    pub(crate) fn hint_all(&self) {
+        let followed = self.followed();
+        locked(&self.hinted).extend(followed);
+        self.wake.notify_one();
+    }
+
     /// Ends the reader, and with it every tail.
     pub(crate) fn stop(&self) {
         self.stop.cancel();

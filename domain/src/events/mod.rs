@@ -16,6 +16,7 @@ use crate::caller::{Permission, Scoped};
 use crate::db::TenantTx;
 use crate::error::{Code, Error, Problem, Result};
 use crate::ids::{PartnerId, SettlementId};
+use crate::redis::Hint;
 use crate::settlements;
 use crate::time::MICROS_PER_DAY;
 
@@ -34,12 +35,17 @@ pub(crate) async fn commit(domain: &Domain, tx: TenantTx) -> Result<()> {
     }
     tx.commit().await?;
     if !news.is_empty() {
-        domain.bus().hint(tenant);
+        domain.hint(tenant, Hint::Events);
     }
     if posted {
-        domain.post().hint(tenant);
+        domain.hint(tenant, Hint::Mail);
     }
     Ok(())
+}
+
+/// The place of the tenant's newest event, as this transaction sees it.
+pub(crate) async fn place_in(tx: &TenantTx) -> Result<i64> {
+    Ok(store::head(tx).await?.0)
 }
 
 impl Scoped {
@@ -47,7 +53,7 @@ impl Scoped {
     /// nothing.
     pub async fn event_cursor(&self) -> Result<Cursor> {
         self.require(Permission::Read)?;
-        Ok(Cursor(store::head(&self.read().await?).await?.0))
+        Ok(Cursor(place_in(&self.read().await?).await?))
     }
 
     /// What it means to follow these settlements. A settlement or partner that the caller may not see is not there.

@@ -15,15 +15,19 @@ mod statement;
 mod store;
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::future::Cache;
 
 use crate::caller::{Permission, Scoped, Writer};
 use crate::contracts::Period;
 use crate::db::TenantTx;
 use crate::error::Result;
-use crate::ids::{ContractId, PartnerId, SettlementId};
-use crate::ledger;
+use crate::ids::{ContractId, PartnerId, SettlementId, TenantId};
 use crate::page::{Page, PageRequest};
-use crate::transactions;
+use crate::secrets::{base64url, sha256};
+use crate::{events, ledger, transactions};
 
 pub(crate) use accrual::Deltas;
 pub(crate) use accrue::accrue_in;
@@ -54,6 +58,18 @@ impl State {
     }
 }
 
+/// What settlements come to, for those who read the same before anything moves it: of each tenant, by the place of its
+/// newest event. Nothing that moves money reads it.
+pub(crate) type Statements = Cache<(TenantId, String), Arc<HashMap<SettlementId, Statement>>>;
+
+/// Requests whose statements are kept, and for how long.
+const MOST_KEPT: u64 = 10_000;
+const KEPT: Duration = Duration::from_secs(60);
+
+pub(crate) fn statements() -> Statements {
+    Cache::builder().max_capacity(MOST_KEPT).time_to_live(KEPT).build()
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct SettlementFilter {
     pub contract: Option<ContractId>,
@@ -78,7 +94,16 @@ impl Scoped {
         self.require(Permission::Read)?;
         let tx = self.read().await?;
         let settlements = store::by_ids(&tx, ids).await?;
-        statement::statements_in(&tx, &settlements).await
+        // Whatever moves a settlement takes a place among the tenant's events.
+        let (tenant, place, epoch) = (tx.tenant(), events::place_in(&tx).await?, tx.epoch().await?);
+        let of: Vec<u8> = settlements.iter().flat_map(|row| row.id.0.into_bytes()).collect();
+        let key = format!("statements {place} {epoch} {}", base64url(&sha256(&of)));
+        let load = async {
+            let load = statement::statements_in(&tx, &settlements);
+            self.copied(tenant, &key, KEPT.as_secs(), load).await.map(Arc::new)
+        };
+        let kept = self.statements_kept().try_get_with((tenant, key.clone()), load).await;
+        Ok(Arc::unwrap_or_clone(kept.map_err(|error| error.again())?))
     }
 
     /// Brings the ledger up to what open settlements have earned by now.

@@ -48,7 +48,7 @@ impl Carry {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum LineCode {
     /// The base of a rate class before netting, where netting changed it; no amount.
     Base,
@@ -84,7 +84,7 @@ impl LineCode {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
     pub code: LineCode,
     /// The contract's version that the line follows.

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use serde::{Deserialize, Serialize};
+
 use crate::contracts;
 use crate::contracts::contract::ActiveVersion;
 use crate::contracts::{AccrualKind, Period};
@@ -15,7 +17,7 @@ use super::settlement::{Accrual, CarriedBase, Carry, Line, LineCode};
 use super::{Settlement, State, store};
 
 /// What a settlement comes to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Statement {
     pub asset: Asset,
     pub lines: Vec<Line>,

@@ -91,7 +91,7 @@ impl Scoped {
             };
             tx.insert(store::source::ActiveModel::from(source.clone())).await?;
             store::insert_mapping(tx, source.id, source.mapping_version, mapping, now).await?;
-            tx.bump_epoch().await?;
+            tx.bump_epoch(writer.clock()).await?;
             Ok(source)
         })
         .await
@@ -112,7 +112,7 @@ impl Scoped {
             let change =
                 store::source::ActiveModel { mapping_version: Set(source.mapping_version), ..Default::default() };
             store::change(tx, id, change).await?;
-            tx.bump_epoch().await?;
+            tx.bump_epoch(writer.clock()).await?;
             Ok(source)
         })
         .await
@@ -123,7 +123,7 @@ impl Scoped {
     pub async fn set_calendar(&self, id: SourceId, calendar: Option<Calendar>) -> Result<Source> {
         self.require(Permission::Configure)?;
         let json = calendar.as_ref().map(checked_calendar).transpose()?;
-        self.change(async move |_: &Writer, tx: &TenantTx| {
+        self.change(async move |writer: &Writer, tx: &TenantTx| {
             let source = store::by_id(tx, id).await?.ok_or(Error::NotFound("source"))?;
             let (before, after) = (days::zone_of(source.calendar()?.as_ref()), days::zone_of(calendar.as_ref()));
             if before != after && store::has_counted_days(tx, id).await? {
@@ -133,7 +133,7 @@ impl Scoped {
             }
             let source = Source { calendar: json.clone(), ..source };
             store::change(tx, id, store::source::ActiveModel { calendar: Set(json), ..Default::default() }).await?;
-            tx.bump_epoch().await?;
+            tx.bump_epoch(writer.clock()).await?;
             Ok(source)
         })
         .await

@@ -3,14 +3,26 @@
 use std::collections::HashMap;
 
 use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
 
-use crate::contracts::Book;
+use crate::contracts::contract::ActiveVersion;
+use crate::contracts::{Book, PlayerVersion, ProductVersion};
 use crate::ids::SourceId;
 use crate::money::Asset;
 use crate::secrets::Pseudonyms;
 use crate::time::{MICROS_PER_DAY, Timestamp};
 
 use super::transaction::{Known, Player};
+
+/// What is read of the database to make a [`Context`].
+#[derive(Serialize, Deserialize)]
+pub(super) struct Ingredients {
+    pub versions: Vec<ActiveVersion>,
+    pub products: Vec<ProductVersion>,
+    pub players: Vec<PlayerVersion>,
+    pub assets: HashMap<String, Asset>,
+    pub zones: HashMap<SourceId, Tz>,
+}
 
 pub struct Context {
     pub epoch: i64,

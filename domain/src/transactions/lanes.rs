@@ -4,9 +4,11 @@
 //! of their own that takes turns with the other, so that a request waits for at most one batch of a file. One writer
 //! drains both, because an embedded database has one writing connection; a caller that goes away does not stop it.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use moka::future::Cache;
 use tokio::sync::oneshot;
 
 use crate::caller::Scoped;
@@ -21,13 +23,23 @@ use super::submission::{RecordOutcome, Submission};
 /// Records in one database transaction, unless a single submission has more.
 const BATCH_RECORDS: usize = 8_192;
 const BATCH_BYTES: usize = 8 << 20;
+/// Contexts that are kept in memory, as long as somebody needs them.
+const CONTEXTS: u64 = 1_000;
+const IDLE: Duration = Duration::from_secs(3_600);
 
-#[derive(Default)]
 pub struct Lanes {
     queues: Mutex<Queues>,
-    contexts: Mutex<HashMap<TenantId, Arc<Context>>>,
+    /// By tenant and epoch.
+    pub(super) contexts: Cache<(TenantId, i64), Arc<Context>>,
     /// Tenants whose running totals grew since somebody asked.
     touched: Mutex<BTreeSet<TenantId>>,
+}
+
+impl Default for Lanes {
+    fn default() -> Self {
+        let contexts = Cache::builder().max_capacity(CONTEXTS).time_to_idle(IDLE).build();
+        Self { queues: Mutex::default(), contexts, touched: Mutex::default() }
+    }
 }
 
 #[derive(Default)]
@@ -112,20 +124,12 @@ impl Lanes {
         Some(batch)
     }
 
-    pub(super) fn touch(&self, tenant: TenantId) {
+    pub(crate) fn touch(&self, tenant: TenantId) {
         locked(&self.touched).insert(tenant);
     }
 
     /// Tenants that recorded something since the last call.
     pub(crate) fn take_touched(&self) -> BTreeSet<TenantId> {
         std::mem::take(&mut locked(&self.touched))
-    }
-
-    pub(super) fn context(&self, tenant: TenantId) -> Option<Arc<Context>> {
-        locked(&self.contexts).get(&tenant).cloned()
-    }
-
-    pub(super) fn keep_context(&self, tenant: TenantId, context: Arc<Context>) {
-        locked(&self.contexts).insert(tenant, context);
     }
 }

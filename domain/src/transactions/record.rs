@@ -10,16 +10,20 @@ use crate::clock::Clock;
 use crate::db::{self, TenantTx};
 use crate::error::{Code, Error, Fault, Problem, Result};
 use crate::ids::{BlockId, ConflictId, QuarantineId, TransactionId};
+use crate::redis::Hint;
 use crate::{catalogue, contracts, events, idempotency, imports, settlements, sources};
 
 use super::batch::{Decision, Ids, Prepared};
-use super::context::Context;
+use super::context::{Context, Ingredients};
 use super::decide::decide;
 use super::lanes::Job;
 use super::submission::{RecordOutcome, Submission};
 use super::transaction::Fact;
 use super::{conflicts, find, newest_in, quarantine, store};
 use crate::contracts::Book;
+
+/// How long what a context is made of stays in Redis.
+const KEPT_SECONDS: u64 = 3_600;
 
 /// A batch of one tenant: all of it together or, where something in it cannot be written, its parts one by one, so
 /// that nobody pays for another's record.
@@ -40,7 +44,7 @@ pub(super) async fn batch(jobs: Vec<Job>) {
                 job.answer(outcome);
             }
         }
-        Err(error) => jobs.into_iter().for_each(|job| job.answer(Err(repeat(&error)))),
+        Err(error) => jobs.into_iter().for_each(|job| job.answer(Err(error.again()))),
     }
 }
 
@@ -90,16 +94,6 @@ fn poison(error: Error) -> Problem {
             Problem::new(Code::BadInput, "", "the database refuses this record; the log says why")
         }
         _ => Problem::new(Code::Overflow, "amount", "brings a total to more than a 64-bit amount holds"),
-    }
-}
-
-/// The same failure for every caller of a batch; a database error does not clone.
-fn repeat(error: &Error) -> Error {
-    match error {
-        Error::Denied(takes) => Error::Denied(takes),
-        Error::NotFound(what) => Error::NotFound(what),
-        Error::Invalid(problems) => Error::Invalid(problems.clone()),
-        Error::Fault(fault) => Fault::Internal(fault.to_string()).into(),
     }
 }
 
@@ -158,9 +152,9 @@ async fn run(scoped: &Scoped, submissions: Vec<Submission>, keep: bool) -> Resul
                 events::commit(&writer, tx).await?;
                 seat.iter_mut().for_each(|seat| seat.keep());
                 if !judged.findings.is_empty() {
-                    writer.detectors().hint(writer.tenant());
+                    writer.hint(writer.tenant(), Hint::Chores);
                 }
-                writer.lanes().touch(writer.tenant());
+                writer.hint(writer.tenant(), Hint::Books);
             } else {
                 tx.rollback().await?;
             }
@@ -225,31 +219,39 @@ async fn write(
     idempotency::keep_in(scoped, tx, done).await
 }
 
-/// What this tenant's records are checked and priced with, as of this transaction.
+/// What this tenant's records are checked and priced with, as of this transaction: kept in memory, and what is read of
+/// it in Redis, under the tenant's epoch.
 async fn context_in(scoped: &Scoped, tx: &TenantTx) -> Result<Arc<Context>> {
-    let epoch = tx.epoch().await?;
-    if let Some(context) = scoped.lanes().context(tx.tenant())
-        && context.epoch == epoch
-    {
-        return Ok(context);
-    }
-    let context = Arc::new(load_context_in(scoped, tx).await?);
-    scoped.lanes().keep_context(tx.tenant(), context.clone());
-    Ok(context)
+    let (tenant, epoch) = (tx.tenant(), tx.epoch().await?);
+    let load = async {
+        let ingredients = scoped.copied(tenant, &format!("pricing {epoch}"), KEPT_SECONDS, ingredients_in(tx)).await?;
+        context_of(scoped, epoch, ingredients).await.map(Arc::new)
+    };
+    let context = scoped.lanes().contexts.try_get_with((tenant, epoch), load).await;
+    context.map_err(|error| error.again())
 }
 
 /// The same, read anew and not kept: a change that is not committed yet may see its own epoch.
 pub(crate) async fn load_context_in(scoped: &Scoped, tx: &TenantTx) -> Result<Context> {
+    context_of(scoped, tx.epoch().await?, ingredients_in(tx).await?).await
+}
+
+async fn ingredients_in(tx: &TenantTx) -> Result<Ingredients> {
     let (products, players) = catalogue::for_pricing_in(tx).await?;
     let versions = contracts::active_versions_in(tx).await?;
-    let book = Book::new(versions, products, players).map_err(|problem| Fault::Corrupt(problem.to_string()))?;
-    Ok(Context {
-        epoch: tx.epoch().await?,
-        book,
+    Ok(Ingredients {
+        versions,
+        products,
+        players,
         assets: catalogue::assets_in(tx).await?,
-        pseudonyms: scoped.pseudonyms().await?,
         zones: sources::zones_in(tx).await?,
     })
+}
+
+async fn context_of(scoped: &Scoped, epoch: i64, read: Ingredients) -> Result<Context> {
+    let book = Book::new(read.versions, read.products, read.players);
+    let book = book.map_err(|problem| Fault::Corrupt(problem.to_string()))?;
+    Ok(Context { epoch, book, assets: read.assets, pseudonyms: scoped.pseudonyms().await?, zones: read.zones })
 }
 
 /// Identifiers of this moment. Those of transactions come after every one that the tenant has, whatever the clocks of

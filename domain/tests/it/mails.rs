@@ -14,7 +14,7 @@ use crate::support::*;
 
 const SENDER: &str = "Saldo <saldo@mail.example>";
 
-fn transport(url: &str) -> MailTransport {
+pub fn transport(url: &str) -> MailTransport {
     MailTransport::smtp(url, MailFrom::parse(SENDER).expect("a sender")).expect("an URL")
 }
 
@@ -25,7 +25,7 @@ async fn app(smtp: &Smtp) -> TestApp {
     app
 }
 
-async fn invite(admin: &Scoped, email: &str, language: Language) -> Invitation {
+pub async fn invite(admin: &Scoped, email: &str, language: Language) -> Invitation {
     let name = if language == Language::Ko { "김민지" } else { "Kim" };
     let invite = Invite { email, name, role: Role::Risk, partner: None, language, send_mail: true };
     admin.invite(invite).await.expect("an invitation")

@@ -16,6 +16,8 @@ mod mails;
 mod nodes;
 mod orders;
 mod recording;
+mod redis;
+mod redis_server;
 mod rollbacks;
 mod rounds;
 mod smtp;

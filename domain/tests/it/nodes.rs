@@ -36,7 +36,7 @@ impl Nodes {
 
     /// The administrator at one process or the other.
     fn at(&self, number: usize) -> &Scoped {
-        if number % 2 == 0 { &self.world.admin } else { &self.there }
+        if number.is_multiple_of(2) { &self.world.admin } else { &self.there }
     }
 
     async fn record(&self, number: usize, drafts: &[Draft]) -> Vec<String> {
