@@ -27,6 +27,8 @@ pub struct Config {
     /// `SALDO_OWNER_DATABASE_URL`, `owner_database_url`: the same PostgreSQL database as the role that owns its tables,
     /// for `saldo migrate` alone.
     pub owner_database_url: Option<Secret>,
+    /// `SALDO_REPLICA_DATABASE_URL`, `replica_database_url`: a standby of the same database, for lists and reports.
+    pub replica_database_url: Option<Secret>,
     /// `SALDO_REDIS_URL`, `redis_url`: `redis://` or, over TLS, `rediss://user:password@host/number`.
     pub redis_url: Option<Secret>,
     /// `SALDO_LISTEN`, `listen`: address and port; port 0 takes a free one.
@@ -62,6 +64,7 @@ pub struct Mail {
 struct File {
     database_url: Option<String>,
     owner_database_url: Option<String>,
+    replica_database_url: Option<String>,
     redis_url: Option<String>,
     roles: Option<String>,
     listen: Option<String>,
@@ -89,6 +92,7 @@ impl Config {
         let setting = |name, in_file| environment(name).filter(|text| !text.is_empty()).or(in_file);
         let database_url = setting("SALDO_DATABASE_URL", file.database_url).unwrap_or_else(|| DATABASE_URL.to_owned());
         let owner_database_url = setting("SALDO_OWNER_DATABASE_URL", file.owner_database_url).map(Secret::new);
+        let replica_database_url = setting("SALDO_REPLICA_DATABASE_URL", file.replica_database_url).map(Secret::new);
         let redis_url = setting("SALDO_REDIS_URL", file.redis_url).map(Secret::new);
         let listen = setting("SALDO_LISTEN", file.listen).unwrap_or_else(|| LISTEN.to_owned());
         let listen = listen.parse().map_err(|_| format!("SALDO_LISTEN: '{listen}' is no address like {LISTEN}"))?;
@@ -128,7 +132,18 @@ impl Config {
             beside().with_file_name("outbox"),
         )?;
         let database_url = Secret::new(database_url);
-        Ok(Self { database_url, owner_database_url, redis_url, listen, master_key_file, log, idle, requests, mail })
+        Ok(Self {
+            database_url,
+            owner_database_url,
+            replica_database_url,
+            redis_url,
+            listen,
+            master_key_file,
+            log,
+            idle,
+            requests,
+            mail,
+        })
     }
 }
 

@@ -44,6 +44,13 @@ async fn parts(domain: &Domain) -> Vec<Part> {
             if let Some(time) = probe.time {
                 parts.push(Part::new("clock", clock(time.0 - domain.clock().now().0)));
             }
+            if let Some(lag) = probe.lag {
+                let says = match lag {
+                    Some(seconds) => format!("answers; what it has last was committed {seconds} s ago"),
+                    None => "does not answer; the primary does".to_owned(),
+                };
+                parts.push(Part::new("replica", Ok(says)));
+            }
         }
     }
     if let Some(redis) = domain.redis() {

@@ -99,10 +99,11 @@ pub(crate) async fn bring_up(config: &Config) -> Outcome<usize> {
         ),
         _ => format!("the database: {error}"),
     };
-    let done = migrations::up(owner.unwrap_or(own)).await.map_err(told)?;
-    if let Some(url) = owner {
+    let primary = domain::db::at_primary(owner.unwrap_or(own)).await.map_err(|error| error.to_string())?;
+    let done = migrations::up(&primary).await.map_err(told)?;
+    if owner.is_some() {
         let role = domain::db::role_of(own).map_err(|error| error.to_string())?;
-        migrations::grant(url, &role).await.map_err(told)?;
+        migrations::grant(&primary, &role).await.map_err(told)?;
     }
     Ok(done)
 }
@@ -115,7 +116,8 @@ pub(crate) async fn open(config: &Config, purpose: &str) -> Outcome<Domain> {
 /// The same with the database taken already.
 pub(crate) async fn open_locked(config: &Config, lock: DbLock) -> Outcome<Domain> {
     let url = domain::db::shown(config.database_url.expose());
-    match migrations::status(config.database_url.expose()).await.map_err(|error| format!("{url}: {error}"))? {
+    let primary = domain::db::at_primary(config.database_url.expose()).await.map_err(|error| error.to_string())?;
+    match migrations::status(&primary).await.map_err(|error| format!("{url}: {error}"))? {
         Status::Current => {}
         Status::Older => return Err(format!("{url} is older than this build of Saldo; run `saldo migrate`")),
         Status::Newer => {
@@ -123,12 +125,17 @@ pub(crate) async fn open_locked(config: &Config, lock: DbLock) -> Outcome<Domain
         }
     }
     let master_key = MasterKey::load_or_create(&config.master_key_file).map_err(|error| error.to_string())?;
-    let db = Db::open(lock).await.map_err(|error| error.to_string())?;
+    let mut db = Db::open(lock).await.map_err(|error| error.to_string())?;
+    if let Some(replica) = &config.replica_database_url {
+        let opened = db.with_replica(replica.expose()).await;
+        db = opened.map_err(|error| format!("SALDO_REPLICA_DATABASE_URL: {error}"))?;
+    }
     let domain = Domain::new(db, Clock::System, master_key).with_mail(config.mail.transport()?);
     let domain = match &config.redis_url {
         Some(url) => domain.with_redis(url.expose()).map_err(|error| format!("SALDO_REDIS_URL: {error}"))?,
         None => domain,
     };
+    domain.watch();
     domain.load_signing_keys().await.map_err(|error| format!("{}: {error}", config.master_key_file.display()))?;
     Ok(domain)
 }

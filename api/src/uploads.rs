@@ -315,6 +315,11 @@ impl From<Error> for Refusal {
                 };
                 Self::new(status, code.as_str(), text)
             }
+            Error::Fault(fault) if fault.passes().is_some() => {
+                logged(&fault);
+                let detail = fault.passes().unwrap_or_default().to_owned();
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", detail)
+            }
             Error::Fault(fault) => {
                 let detail = format!("the log has the details under {}", logged(&fault));
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", detail)

@@ -200,6 +200,12 @@ impl Scoped {
         Ok(self.domain.db().read(self.caller.tenant, self.caller.partner()).await?)
     }
 
+    /// The same for lists and reports, at the replica where there is one; it has all that was committed before.
+    pub(crate) async fn read_elsewhere(&self) -> Result<TenantTx> {
+        let (tenant, partner) = (self.caller.tenant, self.caller.partner());
+        Ok(self.domain.db().read_elsewhere(self.domain.clock(), tenant, partner).await?)
+    }
+
     /// The one way into a change: it runs to its end even if the caller hangs up. Services call [`Scoped::change`],
     /// which rests on it.
     pub(crate) async fn durable<T, W, F>(&self, work: W) -> Result<T>
@@ -208,7 +214,8 @@ impl Scoped {
         W: FnOnce(Writer) -> F,
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        self.domain.run_durably(work(Writer(self.clone()))).await
+        // Boxed where it is made: a development build copies it from frame to frame otherwise, and its stack is small.
+        self.domain.run_durably(Box::pin(work(Writer(self.clone())))).await
     }
 }
 

@@ -94,6 +94,12 @@ impl Domain {
         self.0.db.statements()
     }
 
+    /// Follows the database from server to server, where it has several.
+    pub fn watch(&self) {
+        let domain = self.clone();
+        self.background(async move |stop| domain.db().watch(stop).await);
+    }
+
     /// What the database says of itself. The error is fit to be shown.
     pub async fn probe(&self) -> Result<Probe, String> {
         match tokio::time::timeout(PROBE_PATIENCE, self.0.db.probe()).await {

@@ -5,6 +5,8 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::db;
+
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 #[derive(Debug, Error)]
@@ -61,8 +63,38 @@ pub enum Fault {
     Corrupt(String),
     #[error("no answer within {0} seconds")]
     Deadline(u64),
+    /// The connection was lost before the database said whether a change stands.
+    #[error("the database did not say whether it is done")]
+    Unanswered,
     #[error("{0}")]
     Internal(String),
+}
+
+impl Error {
+    /// Whether a transaction that came to this may be tried again as a whole; `twice` where it does no harm though it
+    /// may be done already.
+    pub(crate) fn may_be_tried_again(&self, twice: bool) -> bool {
+        match self {
+            Self::Fault(Fault::Database(error)) => db::is_passing(error),
+            Self::Fault(Fault::Unanswered) => twice,
+            _ => false,
+        }
+    }
+}
+
+impl Fault {
+    /// Whether the same may do later, or elsewhere; and what to say of it.
+    pub fn passes(&self) -> Option<&'static str> {
+        match self {
+            Self::Database(error) if db::is_unavailable(error) => {
+                Some("the database is not there or busy; nothing was done, so try again")
+            }
+            Self::Unanswered | Self::Deadline(_) => {
+                Some("it is not known whether this was done; send it again with the same idempotency key, or look")
+            }
+            _ => None,
+        }
+    }
 }
 
 impl From<sea_orm::DbErr> for Error {
@@ -161,12 +193,14 @@ codes! {
 }
 
 impl Error {
-    /// The same failure for everybody who waited for one thing; a database error does not clone.
+    /// The same failure for everybody who waited for one thing.
     pub(crate) fn again(&self) -> Self {
         match self {
             Self::Denied(takes) => Self::Denied(takes),
             Self::NotFound(what) => Self::NotFound(what),
             Self::Invalid(problems) => Self::Invalid(problems.clone()),
+            Self::Fault(Fault::Database(error)) => error.clone().into(),
+            Self::Fault(Fault::Unanswered) => Fault::Unanswered.into(),
             Self::Fault(fault) => Fault::Internal(fault.to_string()).into(),
         }
     }

@@ -170,7 +170,15 @@ fn told(error: &Error) -> async_graphql::Error {
             let expired = problems.iter().any(|problem| problem.code == Code::CursorExpired);
             coded(if expired { Code::CursorExpired.as_str() } else { "BAD_USER_INPUT" }, &error.to_string())
         }
-        Error::Fault(fault) => internal(&logged(fault)),
+        Error::Fault(fault) => {
+            let request = logged(fault);
+            match fault.passes() {
+                Some(advice) => {
+                    coded("UNAVAILABLE", advice).extend_with(|_, values| values.set("requestId", request.as_str()))
+                }
+                None => internal(&request),
+            }
+        }
     }
 }
 

@@ -32,27 +32,45 @@ pub(crate) use tenant_owned;
 
 mod admin_tx;
 pub(crate) mod bulk;
+mod failures;
 mod postgres;
+mod primary;
+mod replica;
 mod sqlite;
 mod tenant_tx;
+mod urls;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, Statement, TransactionTrait,
 };
 use thiserror::Error;
+use tokio_util::sync::CancellationToken;
+
+use self::primary::{Primary, Servers};
+use self::replica::Replica;
+use self::tenant_tx::At;
 
 pub use admin_tx::{AdminTx, Installation};
+pub(crate) use failures::{is_overflow, is_passing, is_refusal, is_unavailable};
 pub use tenant_tx::{Reach, TenantOwned, TenantTx};
+pub use urls::{at_primary, role_of, shown};
 
+use crate::clock::Clock;
+use crate::error::{Fault, Result};
 use crate::ids::{PartnerId, TenantId};
 use crate::time::Timestamp;
 
 const POOL_WAIT: Duration = Duration::from_secs(30);
+/// How long whoever lost the database waits for it…
+const RECOVERY: Duration = Duration::from_secs(20);
+/// …and how often it is looked for meanwhile, and while nothing is amiss.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+const WATCH_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Error)]
 pub enum OpenError {
@@ -64,6 +82,10 @@ pub enum OpenError {
         "{path} is in use by another Saldo ({owner}); one process owns an embedded database. Stop it, or send your work to it over HTTP"
     )]
     Locked { path: String, owner: String },
+    #[error("an embedded database has no replica; it takes a database on a server")]
+    Embedded,
+    #[error("no server takes writes: {0}")]
+    NoPrimary(String),
     #[error("{0}: {1}")]
     File(String, std::io::Error),
     #[error("the role '{role}' {why}")]
@@ -104,20 +126,6 @@ impl DbLock {
     }
 }
 
-/// The role as which a URL connects to PostgreSQL.
-pub fn role_of(url: &str) -> Result<String, OpenError> {
-    postgres::options(url).map(|options| options.get_username().to_owned())
-}
-
-/// A URL as it may be shown: without the password in it.
-pub fn shown(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    match rest.rsplit_once('@') {
-        Some((user, place)) => format!("{scheme}://{}@{place}", user.split(':').next().unwrap_or_default()),
-        None => url.to_owned(),
-    }
-}
-
 /// What a database says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
@@ -125,72 +133,168 @@ pub struct Probe {
     pub versions: Vec<String>,
     /// Its own clock, where it has one.
     pub time: Option<Timestamp>,
+    /// Where there is a replica: how many seconds ago what it has last was committed, if it answers.
+    pub lag: Option<Option<i64>>,
 }
 
 pub struct Db {
-    writer: DatabaseConnection,
-    readers: DatabaseConnection,
+    pools: RwLock<Arc<Pools>>,
+    /// Where the database is on a server.
+    servers: Option<Servers>,
+    /// Held by whoever looks for the primary.
+    looking: tokio::sync::Mutex<()>,
+    /// Where lists and reports are read from, if from anywhere else.
+    replica: Option<Replica>,
     /// How many statements ran.
     statements: Arc<AtomicU64>,
     _lock: DbLock,
 }
 
+/// The connections to one server.
+struct Pools {
+    writer: DatabaseConnection,
+    readers: DatabaseConnection,
+    primary: Option<Primary>,
+    at: At,
+}
+
 impl Db {
     /// Opens a database that has been migrated.
     pub async fn open(lock: DbLock) -> Result<Self, OpenError> {
-        let (writer, readers) = match &lock.0 {
-            Held::Sqlite(lock) => sqlite::pools(lock.path())?,
-            Held::Postgres { url } => postgres::pools(url).await?,
-        };
         let statements = Arc::new(AtomicU64::new(0));
-        let counting = |mut connection: DatabaseConnection| {
-            let statements = statements.clone();
-            connection.set_metric_callback(move |_| {
-                statements.fetch_add(1, Ordering::Relaxed);
-            });
-            connection
+        let (pools, servers) = match &lock.0 {
+            Held::Sqlite(lock) => {
+                let (writer, readers) = sqlite::pools(lock.path())?;
+                (Pools::new(writer, readers, None, false, &statements), None)
+            }
+            Held::Postgres { url } => {
+                let servers = Servers::parse(url)?;
+                let primary = servers.primary(0).await?;
+                (Pools::at(&servers, primary, &statements).await?, Some(servers))
+            }
         };
-        let (writer, readers) = (counting(writer), counting(readers));
-        let db = Self { writer, readers, statements: statements.clone(), _lock: lock };
-        db.writer.execute_unprepared("SELECT 1").await?;
-        Ok(db)
+        pools.writer.execute_unprepared("SELECT 1").await?;
+        let (pools, looking) = (RwLock::new(Arc::new(pools)), tokio::sync::Mutex::default());
+        Ok(Self { pools, servers, looking, replica: None, statements, _lock: lock })
+    }
+
+    /// The same with a standby for lists and reports.
+    pub async fn with_replica(self, url: &str) -> Result<Self, OpenError> {
+        if self.servers.is_none() {
+            return Err(OpenError::Embedded);
+        }
+        Ok(Self { replica: Some(Replica::open(url).await?), ..self })
+    }
+
+    fn pools(&self) -> Arc<Pools> {
+        self.pools.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until the database takes writes again, here or at another server; whether it does. Everybody who waits is
+    /// served by one who looks.
+    pub(crate) async fn recover(&self) -> bool {
+        let Some(servers) = &self.servers else { return false };
+        let before = self.pools();
+        let _looking = self.looking.lock().await;
+        if before.at.gone.is_cancelled() {
+            return true;
+        }
+        let mut pause = tokio::time::interval(LOOK_EVERY);
+        let looked = tokio::time::timeout(RECOVERY, async {
+            loop {
+                pause.tick().await;
+                match self.look(servers, &before).await {
+                    Ok(()) => return,
+                    Err(error) => tracing::debug!(%error, "still looking for the database"),
+                }
+            }
+        });
+        looked.await.is_ok()
+    }
+
+    /// Goes over to another server where one was promoted, though nothing has failed here: who was stopped and goes on
+    /// would wait for answers of a server that is no primary any more.
+    pub(crate) async fn watch(&self, stop: CancellationToken) {
+        let Some(servers) = self.servers.as_ref().filter(|servers| servers.are_several()) else { return };
+        let mut pause = tokio::time::interval(WATCH_EVERY);
+        pause.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = pause.tick() => {}
+            }
+            let _looking = self.looking.lock().await;
+            if let Err(error) = self.look(servers, &self.pools()).await {
+                tracing::warn!(%error, "the database has no primary");
+            }
+        }
+    }
+
+    async fn look(&self, servers: &Servers, before: &Pools) -> Result<(), OpenError> {
+        let known = before.primary.map_or(0, |primary| primary.timeline);
+        let primary = servers.primary(known).await?;
+        if before.primary != Some(primary) {
+            let pools = Arc::new(Pools::at(servers, primary, &self.statements).await?);
+            *self.pools.write().unwrap_or_else(PoisonError::into_inner) = pools;
+            before.at.gone.cancel();
+            tracing::warn!(timeline = primary.timeline, "another server takes the writes from here on");
+        }
+        Ok(())
+    }
+
+    /// Does `work`, unless another server takes over meanwhile: then nobody knows what became of it.
+    pub(crate) async fn unless_gone<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let pools = self.pools();
+        tokio::select! {
+            done = work => done,
+            () = pools.at.gone.cancelled() => Err(Fault::Unanswered.into()),
+        }
     }
 
     pub(crate) async fn read(&self, tenant: TenantId, partner: Option<PartnerId>) -> Result<TenantTx, DbErr> {
-        let tx = self.begin_read().await?;
-        bind(&tx, tenant).await?;
-        Ok(TenantTx::new(tx, tenant, partner))
+        let (tx, at) = self.begun(Begin::Reading).await?;
+        at.ask(bind(&tx, tenant)).await?;
+        Ok(TenantTx::new(tx, at, tenant, partner))
+    }
+
+    /// For what takes long to read and changes nothing: at the replica, if it has everything.
+    pub(crate) async fn read_elsewhere(
+        &self,
+        clock: &Clock,
+        tenant: TenantId,
+        partner: Option<PartnerId>,
+    ) -> Result<TenantTx, DbErr> {
+        if let Some(replica) = &self.replica
+            && let Some(tx) = replica.read(clock, &self.pools().readers, tenant).await
+        {
+            return Ok(TenantTx::new(tx, At::default(), tenant, partner));
+        }
+        self.read(tenant, partner).await
     }
 
     pub(crate) async fn write(&self, tenant: TenantId, partner: Option<PartnerId>) -> Result<TenantTx, DbErr> {
-        let tx = self.begin_write().await?;
+        let (tx, at) = self.begun(Begin::Writing).await?;
         if is_postgres(&tx) {
-            tx.execute_unprepared(&postgres::bound_and_locked(tenant)).await?;
+            at.ask(tx.execute_unprepared(&postgres::bound_and_locked(tenant))).await?;
         }
-        Ok(TenantTx::new(tx, tenant, partner))
+        Ok(TenantTx::new(tx, at, tenant, partner))
     }
 
     pub(crate) async fn admin(&self) -> Result<AdminTx, DbErr> {
-        Ok(AdminTx::new(self.begin_write().await?))
+        let (tx, at) = self.begun(Begin::Writing).await?;
+        Ok(AdminTx::new(tx, at))
     }
 
     pub(crate) async fn admin_read(&self) -> Result<AdminTx, DbErr> {
-        Ok(AdminTx::new(self.begin_read().await?))
+        let (tx, at) = self.begun(Begin::Reading).await?;
+        Ok(AdminTx::new(tx, at))
     }
 
-    /// One view of the database for all that is read.
-    async fn begin_read(&self) -> Result<DatabaseTransaction, DbErr> {
-        let tx = self.readers.begin().await?;
-        if is_postgres(&tx) {
-            tx.execute_unprepared(postgres::READ).await?;
-        }
-        Ok(tx)
-    }
-
-    async fn begin_write(&self) -> Result<DatabaseTransaction, DbErr> {
-        match self.writer.get_database_backend() {
-            DbBackend::Sqlite => self.writer.begin_with_options(sqlite::immediate()).await,
-            _ => self.writer.begin().await,
+    /// A transaction that has begun: nothing is done in it, so that a database which was lost meanwhile is waited for.
+    async fn begun(&self, what: Begin) -> Result<(DatabaseTransaction, At), DbErr> {
+        match self.pools().begin(what).await {
+            Err(error) if is_passing(&error) && self.recover().await => self.pools().begin(what).await,
+            begun => begun,
         }
     }
 
@@ -201,22 +305,31 @@ impl Db {
 
     /// Whether the database answers, and what with.
     pub async fn probe(&self) -> Result<Probe, DbErr> {
-        let backend = self.readers.get_database_backend();
+        let readers = self.pools().readers.clone();
+        let backend = readers.get_database_backend();
         let (list, time) = match backend {
             DbBackend::Postgres => ("string_agg", postgres::TIME),
             _ => ("group_concat", "NULL"),
         };
         let sql = format!("SELECT {list}(version, ','), {time} FROM seaql_migrations");
-        let row = self.readers.query_one_raw(Statement::from_string(backend, sql)).await?;
+        let row = readers.query_one_raw(Statement::from_string(backend, sql)).await?;
         let row = row.ok_or_else(|| DbErr::RecordNotFound("seaql_migrations".to_owned()))?;
         let versions: String = row.try_get_by_index(0)?;
         let time: Option<i64> = row.try_get_by_index(1)?;
-        Ok(Probe { versions: versions.split(',').map(str::to_owned).collect(), time: time.map(Timestamp) })
+        let lag = match &self.replica {
+            Some(replica) => Some(replica.lag().await.ok()),
+            None => None,
+        };
+        Ok(Probe { versions: versions.split(',').map(str::to_owned).collect(), time: time.map(Timestamp), lag })
     }
 
     pub async fn close(&self) {
+        if let Some(replica) = &self.replica {
+            replica.close().await;
+        }
         // The writer last: whoever closes last folds SQLite's log into its file, and readers may not write.
-        for pool in [&self.readers, &self.writer] {
+        let pools = self.pools();
+        for pool in [&pools.readers, &pools.writer] {
             if let Err(error) = pool.clone().close().await {
                 tracing::warn!(%error, "a connection pool did not close cleanly");
             }
@@ -224,16 +337,52 @@ impl Db {
     }
 }
 
-/// Whether a number was to be written that a column of integers cannot hold.
-pub(crate) fn is_overflow(error: &DbErr) -> bool {
-    let text = error.to_string();
-    text.contains("cannot store REAL value") || text.contains("bigint out of range")
+#[derive(Clone, Copy)]
+enum Begin {
+    /// One view of the database for all that is read.
+    Reading,
+    Writing,
 }
 
-/// Whether a row was to be written that the schema does not allow.
-pub(crate) fn is_refusal(error: &DbErr) -> bool {
-    let text = error.to_string();
-    text.contains("constraint failed") || text.contains(" violates ")
+impl Pools {
+    async fn begin(&self, what: Begin) -> Result<(DatabaseTransaction, At), DbErr> {
+        let begin = async {
+            match (what, self.writer.get_database_backend()) {
+                (Begin::Reading, DbBackend::Postgres) => {
+                    let tx = self.readers.begin().await?;
+                    tx.execute_unprepared(postgres::READ).await?;
+                    Ok(tx)
+                }
+                (Begin::Reading, _) => self.readers.begin().await,
+                (Begin::Writing, DbBackend::Sqlite) => self.writer.begin_with_options(sqlite::immediate()).await,
+                (Begin::Writing, _) => self.writer.begin().await,
+            }
+        };
+        Ok((self.at.ask(begin).await?, self.at.clone()))
+    }
+
+    fn new(
+        writer: DatabaseConnection,
+        readers: DatabaseConnection,
+        primary: Option<Primary>,
+        waits: bool,
+        statements: &Arc<AtomicU64>,
+    ) -> Self {
+        let counting = |mut connection: DatabaseConnection| {
+            let statements = statements.clone();
+            connection.set_metric_callback(move |_| {
+                statements.fetch_add(1, Ordering::Relaxed);
+            });
+            connection
+        };
+        let (writer, readers) = (counting(writer), counting(readers));
+        Self { writer, readers, primary, at: At { waits, gone: CancellationToken::new() } }
+    }
+
+    async fn at(servers: &Servers, primary: Primary, statements: &Arc<AtomicU64>) -> Result<Self, OpenError> {
+        let (writer, readers, waits) = postgres::pools(servers.options(primary)).await?;
+        Ok(Self::new(writer, readers, Some(primary), waits, statements))
+    }
 }
 
 fn is_postgres(tx: &DatabaseTransaction) -> bool {
@@ -246,22 +395,4 @@ async fn bind(tx: &DatabaseTransaction, tenant: TenantId) -> Result<(), DbErr> {
         tx.execute_unprepared(&postgres::bound(tenant)).await?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_url_is_shown_without_its_password() {
-        for (url, expected) in [
-            ("postgres://saldo:s3cr@t@db.test:5432/saldo", "postgres://saldo@db.test:5432/saldo"),
-            ("postgres://saldo@db.test/saldo", "postgres://saldo@db.test/saldo"),
-            ("postgres://db.test/saldo", "postgres://db.test/saldo"),
-            ("sqlite://var/saldo.db", "sqlite://var/saldo.db"),
-            ("nonsense", "nonsense"),
-        ] {
-            assert_eq!(shown(url), expected);
-        }
-    }
 }

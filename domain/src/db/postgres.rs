@@ -1,12 +1,10 @@
 //! PostgreSQL: the tenant is bound for row level security, and a tenant's changes happen one after the other.
 
-use std::str::FromStr;
-
 use sea_orm::{DatabaseConnection, SqlxPostgresConnector};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, PgConnection, Row};
+use sqlx::{Connection, PgConnection, Row};
 
-use super::{OpenError, POOL_WAIT, shown};
+use super::{OpenError, POOL_WAIT};
 use crate::ids::TenantId;
 
 const READERS: u32 = 8;
@@ -14,6 +12,10 @@ const WRITERS: u32 = 8;
 
 /// What a transaction begins with that reads: nothing changes under it.
 pub(super) const READ: &str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+
+/// Before a COMMIT that waits for another server: where the wait for a statement ended, the server would say that the
+/// transaction is committed, and the other one might not have it.
+pub(super) const WAIT_FOR_IT: &str = "SET LOCAL statement_timeout = 0";
 
 /// The server's clock in microseconds.
 pub(super) const TIME: &str = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)";
@@ -29,23 +31,15 @@ pub(super) fn bound_and_locked(tenant: TenantId) -> String {
     format!("{}; SELECT 1 FROM tenants WHERE id = '{}' FOR NO KEY UPDATE", bound(tenant), tenant.0)
 }
 
-pub(super) fn options(url: &str) -> Result<PgConnectOptions, OpenError> {
-    let options = PgConnectOptions::from_str(url).map_err(|_| OpenError::Url(shown(url)))?;
-    // A wait has an end: for a lock, for a statement, for a client that began and does not go on.
-    Ok(options
-        .application_name("saldo")
-        .options([
-            ("statement_timeout", "60000"),
-            ("lock_timeout", "30000"),
-            ("idle_in_transaction_session_timeout", "120000"),
-        ])
-        .disable_statement_logging())
-}
-
-/// Connections that write, and those that read.
-pub(super) async fn pools(url: &str) -> Result<(DatabaseConnection, DatabaseConnection), OpenError> {
-    let options = options(url)?;
-    check_role(&mut PgConnection::connect_with(&options).await?).await?;
+/// Connections that write, and those that read; and whether a commit waits for another server.
+pub(super) async fn pools(
+    options: PgConnectOptions,
+) -> Result<(DatabaseConnection, DatabaseConnection, bool), OpenError> {
+    let mut connection = PgConnection::connect_with(&options).await?;
+    check_role(&mut connection).await?;
+    let waits = sqlx::query_scalar("SELECT current_setting('synchronous_standby_names') <> ''");
+    let waits = waits.fetch_one(&mut connection).await?;
+    connection.close().await?;
     // As on SQLite: a session never comes back to the pool inside a transaction.
     let pool = |connections| {
         PgPoolOptions::new()
@@ -60,7 +54,7 @@ pub(super) async fn pools(url: &str) -> Result<(DatabaseConnection, DatabaseConn
             .connect_lazy_with(options.clone())
     };
     let opened = |pool| SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
-    Ok((opened(pool(WRITERS)), opened(pool(READERS))))
+    Ok((opened(pool(WRITERS)), opened(pool(READERS)), waits))
 }
 
 /// The server's role must not be able to step over the wall between tenants, nor to tear it down.

@@ -6,10 +6,12 @@ use std::sync::{Mutex, PoisonError};
 
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, DeleteMany, EntityTrait,
-    FromQueryResult, IntoActiveModel, PaginatorTrait, QueryFilter, Select, UpdateMany,
+    ActiveModelTrait, ColumnTrait, ConnAcquireErr, ConnectionTrait, DatabaseTransaction, DbErr, DeleteMany,
+    EntityTrait, FromQueryResult, IntoActiveModel, PaginatorTrait, QueryFilter, Select, UpdateMany,
 };
+use tokio_util::sync::CancellationToken;
 
+use crate::error::Fault;
 use crate::events::event::News;
 use crate::ids::{PartnerId, TenantId};
 
@@ -59,11 +61,32 @@ pub struct TenantTx {
     announced: Mutex<BTreeSet<News>>,
     /// Whether there is mail for the outbox among the changes.
     posted: AtomicBool,
+    /// Of which server this is, where there are several.
+    at: At,
+}
+
+/// The server at which a transaction is.
+#[derive(Clone, Default)]
+pub(super) struct At {
+    /// Whether a COMMIT waits for another server.
+    pub waits: bool,
+    /// Cancelled when another server takes the writes: what is asked here may never be answered.
+    pub gone: CancellationToken,
+}
+
+impl At {
+    /// What comes of this, unless the server is gone before.
+    pub async fn ask<T>(&self, question: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
+        tokio::select! {
+            answer = question => answer,
+            () = self.gone.cancelled() => Err(DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed)),
+        }
+    }
 }
 
 impl TenantTx {
-    pub(super) fn new(tx: DatabaseTransaction, tenant: TenantId, partner: Option<PartnerId>) -> Self {
-        Self { tx, tenant, partner, announced: Mutex::default(), posted: AtomicBool::default() }
+    pub(super) fn new(tx: DatabaseTransaction, at: At, tenant: TenantId, partner: Option<PartnerId>) -> Self {
+        Self { tx, tenant, partner, announced: Mutex::default(), posted: AtomicBool::default(), at }
     }
 
     pub fn tenant(&self) -> TenantId {
@@ -88,8 +111,15 @@ impl TenantTx {
         self.posted.load(Ordering::Relaxed)
     }
 
-    pub async fn commit(self) -> Result<(), DbErr> {
-        self.tx.commit().await
+    /// Durable when it comes back. A reply that got lost on the way is [`Fault::Unanswered`].
+    pub async fn commit(self) -> Result<(), Fault> {
+        if self.at.waits {
+            self.tx.execute_unprepared(super::postgres::WAIT_FOR_IT).await?;
+        }
+        self.tx.commit().await.map_err(|error| match super::is_passing(&error) {
+            true => Fault::Unanswered,
+            false => error.into(),
+        })
     }
 
     /// Gives the transaction up now. Dropping it does the same, later.
@@ -101,14 +131,14 @@ impl TenantTx {
         &self,
         narrow: impl FnOnce(Select<E>) -> Select<E>,
     ) -> Result<Vec<E::Model>, DbErr> {
-        narrow(self.select::<E>()).all(&self.tx).await
+        self.at.ask(narrow(self.select::<E>()).all(&self.tx)).await
     }
 
     pub async fn one<E: TenantOwned>(
         &self,
         narrow: impl FnOnce(Select<E>) -> Select<E>,
     ) -> Result<Option<E::Model>, DbErr> {
-        narrow(self.select::<E>()).one(&self.tx).await
+        self.at.ask(narrow(self.select::<E>()).one(&self.tx)).await
     }
 
     pub async fn count<E>(&self, narrow: impl FnOnce(Select<E>) -> Select<E>) -> Result<u64, DbErr>
@@ -116,7 +146,7 @@ impl TenantTx {
         E: TenantOwned,
         E::Model: FromQueryResult + Sized + Send + Sync,
     {
-        narrow(self.select::<E>()).count(&self.tx).await
+        self.at.ask(narrow(self.select::<E>()).count(&self.tx)).await
     }
 
     /// Rows of another shape than the entity's: aggregates, a few columns.
@@ -124,7 +154,7 @@ impl TenantTx {
         &self,
         narrow: impl FnOnce(Select<E>) -> Select<E>,
     ) -> Result<Vec<R>, DbErr> {
-        narrow(self.select::<E>()).into_model::<R>().all(&self.tx).await
+        self.at.ask(narrow(self.select::<E>()).into_model::<R>().all(&self.tx)).await
     }
 
     /// Inserts one row of this tenant, whatever tenant the model names.

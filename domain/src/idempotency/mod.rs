@@ -49,24 +49,25 @@ where
 
 impl Scoped {
     /// A change in a transaction of its own, durable before the answer and its news told after it, or without a trace
-    /// where `work` fails. Under a key ([`Scoped::once`]) that is known already it does nothing and gives the outcome
+    /// where `work` fails. A lost connection is no failure: it is done again as soon as the database is back, unless it
+    /// may be done already and nobody could tell. Under a key ([`Scoped::once`]) that is known already it does nothing and gives the outcome
     /// that is kept, or refuses another request with [`Code::IdempotencyConflict`].
     ///
     /// [`Code::IdempotencyConflict`]: crate::error::Code::IdempotencyConflict
     pub(crate) async fn change<T, W>(&self, work: W) -> Result<T>
     where
         T: Serialize + DeserializeOwned + Send + Sync + 'static,
-        W: for<'t> Work<'t, T> + Send + 'static,
+        W: for<'t> Work<'t, T> + Clone + Send + 'static,
     {
         self.durable(async move |writer| {
-            let tx = writer.begin().await?;
-            if let Some(known) = outcome_in(&writer, &tx).await? {
-                return Ok(known);
+            // Under a key, one that was done already is found.
+            let twice = writer.keyed().is_some();
+            loop {
+                match writer.db().unless_gone(Box::pin(change_once(&writer, work.clone()))).await {
+                    Err(error) if error.may_be_tried_again(twice) && writer.db().recover().await => {}
+                    outcome => return outcome,
+                }
             }
-            let outcome = work(&writer, &tx).await?;
-            keep_in(&writer, &tx, writer.keyed().map(|once| (&**once, &outcome)).into_iter()).await?;
-            events::commit(&writer, tx).await?;
-            Ok(outcome)
         })
         .await
     }
@@ -78,6 +79,21 @@ impl Scoped {
         while self.change(step).await? >= FORGOTTEN_AT_ONCE {}
         Ok(())
     }
+}
+
+async fn change_once<T, W>(writer: &Writer, work: W) -> Result<T>
+where
+    T: Serialize + DeserializeOwned + Send + Sync + 'static,
+    W: for<'t> Work<'t, T> + Send + 'static,
+{
+    let tx = writer.begin().await?;
+    if let Some(known) = outcome_in(writer, &tx).await? {
+        return Ok(known);
+    }
+    let outcome = work(writer, &tx).await?;
+    keep_in(writer, &tx, writer.keyed().map(|once| (&**once, &outcome)).into_iter()).await?;
+    events::commit(writer, tx).await?;
+    Ok(outcome)
 }
 
 /// What became of this caller's own request before.

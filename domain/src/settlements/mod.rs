@@ -81,7 +81,7 @@ pub struct SettlementFilter {
 impl Scoped {
     pub async fn settlements(&self, filter: &SettlementFilter, page: PageRequest) -> Result<Page<Settlement>> {
         self.require(Permission::Read)?;
-        Ok(Page::cut(store::page(&self.read().await?, filter, page).await?, &page))
+        Ok(Page::cut(store::page(&self.read_elsewhere().await?, filter, page).await?, &page))
     }
 
     pub async fn settlements_by_ids(&self, ids: &[SettlementId]) -> Result<Vec<Settlement>> {

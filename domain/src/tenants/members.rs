@@ -175,7 +175,7 @@ impl Scoped {
     async fn change_member(
         &self,
         id: MemberId,
-        change: impl FnOnce(&mut store::member::Model) -> Result<()> + Send + 'static,
+        change: impl FnOnce(&mut store::member::Model) -> Result<()> + Clone + Send + 'static,
     ) -> Result<Member> {
         self.require(Permission::Administer)?;
         self.change(async move |writer: &Writer, tx: &TenantTx| {

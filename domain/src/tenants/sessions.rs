@@ -116,6 +116,14 @@ impl Domain {
     /// Who presents this access token or API key, and until when. Role, partner and whether the session stands are
     /// read from the database each time, so that a change takes effect at once.
     pub async fn admit(&self, bearer: &str) -> Result<Admission> {
+        match self.admit_once(bearer).await {
+            // Every request begins with this: one that changes something is not turned away by a read.
+            Err(error) if error.may_be_tried_again(true) && self.db().recover().await => self.admit_once(bearer).await,
+            admitted => admitted,
+        }
+    }
+
+    async fn admit_once(&self, bearer: &str) -> Result<Admission> {
         if let Some(token) = Token::parse(TokenKind::ApiKey, bearer) {
             let tx = self.read_as_installation(token.tenant).await?;
             let key = store::api_key(&tx, token.id()).await?.filter(|key| token.matches(&key.secret_hash));

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::anomalies::{self, Judged, Lease};
-use crate::caller::Scoped;
+use crate::caller::{Scoped, Writer};
 use crate::clock::Clock;
 use crate::db::{self, TenantTx};
 use crate::error::{Code, Error, Fault, Problem, Result};
@@ -32,6 +32,10 @@ pub(super) async fn batch(jobs: Vec<Job>) {
     let submissions = jobs.iter().map(|job| job.submission.clone()).collect();
     match attempt(&scoped, submissions).await {
         Ok(answers) => jobs.into_iter().zip(answers).for_each(|(job, answer)| job.answer(answer)),
+        Err(Error::Fault(fault)) if fault.passes().is_some() => {
+            let error = Error::from(fault);
+            jobs.into_iter().for_each(|job| job.answer(Err(error.again())));
+        }
         Err(_) if jobs.len() > 1 => {
             for job in jobs {
                 let outcome = alone(&job.scoped, job.submission.clone()).await;
@@ -112,59 +116,67 @@ async fn rehearse(scoped: &Scoped, submission: Submission) -> Result<()> {
     run(scoped, vec![submission], false).await.map(drop)
 }
 
+/// All of it in one transaction. It is done again after a lost connection, though it may be done already: then each fact
+/// is a replay of itself.
 async fn run(scoped: &Scoped, submissions: Vec<Submission>, keep: bool) -> Result<Answers> {
     scoped
         .durable(async move |writer| {
-            // A rehearsal records nothing, and nobody remembers it.
-            let mut seat = if keep { Some(writer.detectors().lease(writer.tenant()).await) } else { None };
-            let tx = writer.begin().await?;
-            let requests: Vec<_> = submissions.iter().map(|submission| submission.once.clone()).collect();
-            let known = idempotency::known_in(&writer, &tx, &requests).await?;
-            let new = submissions.into_iter().zip(&known).filter(|(_, known)| known.is_none());
-            let submissions: Vec<Submission> = new.map(|(submission, _)| submission).collect();
-            if submissions.is_empty() {
-                return Ok(known.into_iter().flatten().collect());
-            }
-            let context = context_in(&writer, &tx).await?;
-            let mut prepared = checked(submissions, &context).await?;
-            let corrections = quarantine::corrections_in(&tx, &prepared.wanted).await?;
-            if !corrections.is_empty() {
-                prepared.correct(&corrections, &context);
-            }
-            let mut found = find::find(&tx, &prepared.wanted, context.book.needs_rounds()).await?;
-            quarantine::find_in(&tx, &prepared.wanted, &mut found).await?;
-            let newest = newest_in(&tx).await?;
-            if let Some(seat) = &mut seat {
-                anomalies::prepare_in(&writer, &tx, seat, context.epoch, newest).await;
-            }
-            let (mut decision, submissions, mut seat, judged) = computed({
-                let (context, clock) = (context.clone(), writer.clock().clone());
-                move || {
-                    let ids = Following { clock: &clock, last: newest.into() };
-                    let (decision, submissions) = decide(prepared, &found, &context, &ids);
-                    let judged = seat.as_mut().map(|seat| judge(seat, &decision, &context, &clock));
-                    (decision, submissions, seat, judged.unwrap_or_default())
+            loop {
+                match writer.db().unless_gone(Box::pin(run_once(&writer, submissions.clone(), keep))).await {
+                    Err(error) if error.may_be_tried_again(true) && writer.db().recover().await => {}
+                    outcome => return outcome,
                 }
-            })
-            .await?;
-            write(&writer, &tx, &context, &mut decision, &submissions, &judged).await?;
-            if keep {
-                events::commit(&writer, tx).await?;
-                seat.iter_mut().for_each(|seat| seat.keep());
-                if !judged.findings.is_empty() {
-                    writer.hint(writer.tenant(), Hint::Chores);
-                }
-                writer.hint(writer.tenant(), Hint::Books);
-            } else {
-                tx.rollback().await?;
             }
-            let mut outcomes = decision.outcomes.into_iter();
-            Ok(known
-                .into_iter()
-                .map(|known| known.unwrap_or_else(|| Ok(outcomes.next().unwrap_or_default())))
-                .collect())
         })
         .await
+}
+
+async fn run_once(writer: &Writer, submissions: Vec<Submission>, keep: bool) -> Result<Answers> {
+    // A rehearsal records nothing, and nobody remembers it.
+    let mut seat = if keep { Some(writer.detectors().lease(writer.tenant()).await) } else { None };
+    let tx = writer.begin().await?;
+    let requests: Vec<_> = submissions.iter().map(|submission| submission.once.clone()).collect();
+    let known = idempotency::known_in(writer, &tx, &requests).await?;
+    let new = submissions.into_iter().zip(&known).filter(|(_, known)| known.is_none());
+    let submissions: Vec<Submission> = new.map(|(submission, _)| submission).collect();
+    if submissions.is_empty() {
+        return Ok(known.into_iter().flatten().collect());
+    }
+    let context = context_in(writer, &tx).await?;
+    let mut prepared = checked(submissions, &context).await?;
+    let corrections = quarantine::corrections_in(&tx, &prepared.wanted).await?;
+    if !corrections.is_empty() {
+        prepared.correct(&corrections, &context);
+    }
+    let mut found = find::find(&tx, &prepared.wanted, context.book.needs_rounds()).await?;
+    quarantine::find_in(&tx, &prepared.wanted, &mut found).await?;
+    let newest = newest_in(&tx).await?;
+    if let Some(seat) = &mut seat {
+        anomalies::prepare_in(writer, &tx, seat, context.epoch, newest).await;
+    }
+    let (mut decision, submissions, mut seat, judged) = computed({
+        let (context, clock) = (context.clone(), writer.clock().clone());
+        move || {
+            let ids = Following { clock: &clock, last: newest.into() };
+            let (decision, submissions) = decide(prepared, &found, &context, &ids);
+            let judged = seat.as_mut().map(|seat| judge(seat, &decision, &context, &clock));
+            (decision, submissions, seat, judged.unwrap_or_default())
+        }
+    })
+    .await?;
+    write(writer, &tx, &context, &mut decision, &submissions, &judged).await?;
+    if keep {
+        events::commit(writer, tx).await?;
+        seat.iter_mut().for_each(|seat| seat.keep());
+        if !judged.findings.is_empty() {
+            writer.hint(writer.tenant(), Hint::Chores);
+        }
+        writer.hint(writer.tenant(), Hint::Books);
+    } else {
+        tx.rollback().await?;
+    }
+    let mut outcomes = decision.outcomes.into_iter();
+    Ok(known.into_iter().map(|known| known.unwrap_or_else(|| Ok(outcomes.next().unwrap_or_default()))).collect())
 }
 
 /// What the detector says of the facts that are new, in the order in which they are recorded.

@@ -12,6 +12,7 @@ mod facts;
 mod gathering;
 mod idempotency;
 mod late;
+mod lost;
 mod mails;
 mod nodes;
 mod orders;

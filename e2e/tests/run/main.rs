@@ -2,9 +2,11 @@
 
 mod abuse;
 mod clients;
+mod cluster;
 mod crash;
 mod demo;
 mod docs;
+mod failover;
 mod follower;
 #[path = "../../../api/tests/it/hostile.rs"]
 mod hostile;
@@ -12,4 +14,5 @@ mod kill;
 mod live;
 mod mails;
 mod meter;
+mod replica;
 mod saldo;
