@@ -17,7 +17,7 @@ CLIENTS := e2e/clients/node_modules/.package-lock.json
 PYTHON ?= python3
 COMPARE := $${CARGO_TARGET_DIR:-target}/compare
 
-.PHONY: help demo test clients browser postgres redis bench compare lint fmt schema deny clean tools
+.PHONY: help demo test clients browser postgres redis soak bench compare lint fmt schema deny clean tools
 
 help: ## What can be made
 	@printf 'Saldo settles revenue shares: from a provider'"'"'s records to a closed settlement.\n\n'
@@ -40,7 +40,9 @@ test: lint clients browser postgres redis ## Every check and test: formatting, l
 	$(CARGO) test --workspace
 	@if e2e/with-postgres.sh --there 2>/dev/null; then \
 	  printf '\n==> Testing the core and the API on PostgreSQL\n'; \
-	  e2e/with-postgres.sh $(CARGO) test --package domain --package api --test it; fi
+	  e2e/with-postgres.sh $(CARGO) test --package domain --package api --test it; \
+	  printf '\n==> Breaking things under several processes on PostgreSQL\n'; \
+	  e2e/with-postgres.sh $(CARGO) test --package e2e --test run nodes::; fi
 	$(call step,All checks passed)
 
 # What the end-to-end tests run against the binary; npm does nothing where it is installed already.
@@ -92,6 +94,16 @@ lint: tools ## Formatting and clippy, warnings denied
 
 fmt: tools ## Format the code
 	$(CARGO) fmt --all
+
+# Each fault of docs/reliability.md so often; a line for each round. It takes some minutes, and is cut off after 15.
+ROUNDS ?= 12
+
+soak: tools postgres redis ## Kill processes, Redis and PostgreSQL under load, again and again (ROUNDS=12)
+	$(call step,Building the binary and its tests)
+	$(CARGO) build --package api --bin saldo
+	$(CARGO) test --package e2e --test run --no-run
+	$(call step,Breaking things $(ROUNDS) times each)
+	SALDO_SOAK=$(ROUNDS) timeout 900 e2e/with-postgres.sh $(CARGO) test --package e2e --test run nodes:: -- --nocapture --test-threads=1
 
 bench: tools ## Measure recording beside raw inserts, and with live subscribers beside none (release build)
 	$(call step,Building the benchmarks)

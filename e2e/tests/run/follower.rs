@@ -75,6 +75,8 @@ pub async fn socket(url: &str, token: &str) -> Result<Socket, Error> {
     match socket.next().await {
         Some(Ok(Message::Text(ack))) => assert_eq!(ack.as_str(), r#"{"type":"connection_ack"}"#),
         Some(Err(error)) => return Err(error),
+        // The database did not answer: as good as no connection.
+        Some(Ok(Message::Close(Some(frame)))) if u16::from(frame.code) == 4500 => return Err(Error::ConnectionClosed),
         other => panic!("no acknowledgement: {other:?}"),
     }
     Ok(socket)

@@ -12,7 +12,12 @@ mod follower;
 mod hostile;
 mod kill;
 mod live;
+mod load;
 mod mails;
 mod meter;
+mod nodes;
+mod postgres;
+#[path = "../../../domain/tests/it/redis_server.rs"]
+mod redis_server;
 mod replica;
 mod saldo;

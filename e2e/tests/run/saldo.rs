@@ -48,6 +48,8 @@ struct Log {
 
 pub struct Saldo {
     pub folder: PathBuf,
+    /// What every command is told besides: another database than the one in the folder, say.
+    settings: Vec<(&'static str, String)>,
     server: Option<(Child, String)>,
     /// What the server has logged, where the test wants to know.
     log: Option<Log>,
@@ -57,13 +59,23 @@ pub struct Saldo {
 impl Saldo {
     /// A migrated database with nobody serving it.
     pub async fn new() -> Self {
+        Self::with(Vec::new()).await
+    }
+
+    /// The same where these settings say.
+    pub async fn with(settings: Vec<(&'static str, String)>) -> Self {
+        let saldo = Self::beside(settings);
+        saldo.done(&["migrate"], "").await;
+        saldo
+    }
+
+    /// A process more for a database that is there.
+    pub fn beside(settings: Vec<(&'static str, String)>) -> Self {
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("saldo-e2e-{}-{number}", std::process::id()));
         std::fs::remove_dir_all(&folder).ok();
         std::fs::create_dir_all(&folder).expect("a folder");
-        let saldo = Self { folder, server: None, log: None, client: reqwest::Client::new() };
-        saldo.done(&["migrate"], "").await;
-        saldo
+        Self { folder, settings, server: None, log: None, client: reqwest::Client::new() }
     }
 
     /// A tenant with the administrator `ada@<slug>.test`.
@@ -83,6 +95,7 @@ impl Saldo {
             .env("SALDO_LISTEN", "127.0.0.1:0")
             .env("SALDO_LOG", "warn")
             .env_remove("SALDO_MASTER_KEY_FILE")
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
