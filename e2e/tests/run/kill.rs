@@ -1,5 +1,6 @@
 //! `kill -9` in the middle of an import, again and again: nothing is lost, nothing is there twice.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use reqwest::{Body, StatusCode};
@@ -7,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::crash::{books_balance, set_up, settlements};
+use crate::postgres::{Database, server};
 use crate::saldo::{Saldo, crash_game_file};
 
 const KILLS: usize = 20;
@@ -34,8 +36,18 @@ async fn offset(saldo: &Saldo, token: &str, run: &str) -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_import_survives_twenty_kills() {
     let Some(file) = crash_game_file() else { return };
+    survives(Saldo::new().await, &file).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_into_postgres_survives_twenty_kills() {
+    let (Some(file), Some(server)) = (crash_game_file(), server()) else { return };
+    let database = Database::on(&server).await;
+    survives(Saldo::with(database.settings()).await, &file).await;
+}
+
+async fn survives(mut saldo: Saldo, file: &Path) {
     let file = tokio::fs::read(file).await.expect("the file");
-    let mut saldo = Saldo::new().await;
     saldo.tenant("acme").await;
     saldo.serve().await;
     let game = set_up(&saldo, "acme", "RESET").await;

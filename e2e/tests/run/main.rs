@@ -5,6 +5,7 @@ mod clients;
 mod cluster;
 mod crash;
 mod demo;
+mod disk;
 mod docs;
 mod failover;
 mod follower;
