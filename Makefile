@@ -17,7 +17,7 @@ CLIENTS := e2e/clients/node_modules/.package-lock.json
 PYTHON ?= python3
 COMPARE := $${CARGO_TARGET_DIR:-target}/compare
 
-.PHONY: help demo test clients browser postgres redis soak bench compare lint fmt schema deny clean tools
+.PHONY: help demo test clients browser postgres redis soak mutants bench compare lint fmt schema deny clean tools
 
 help: ## What can be made
 	@printf 'Saldo settles revenue shares: from a provider'"'"'s records to a closed settlement.\n\n'
@@ -42,7 +42,7 @@ test: lint clients browser postgres redis ## Every check and test: formatting, l
 	  printf '\n==> Testing the core and the API on PostgreSQL\n'; \
 	  e2e/with-postgres.sh $(CARGO) test --package domain --package api --test it; \
 	  printf '\n==> Breaking things under several processes on PostgreSQL\n'; \
-	  e2e/with-postgres.sh $(CARGO) test --package e2e --test run nodes::; fi
+	  e2e/with-postgres.sh $(CARGO) test --package e2e --test run -- nodes:: kill::an_import_into; fi
 	$(call step,All checks passed)
 
 # What the end-to-end tests run against the binary; npm does nothing where it is installed already.
@@ -103,7 +103,10 @@ soak: tools postgres redis ## Kill processes, Redis and PostgreSQL under load, a
 	$(CARGO) build --package api --bin saldo
 	$(CARGO) test --package e2e --test run --no-run
 	$(call step,Breaking things $(ROUNDS) times each)
-	SALDO_SOAK=$(ROUNDS) timeout 900 e2e/with-postgres.sh $(CARGO) test --package e2e --test run nodes:: -- --nocapture --test-threads=1
+	SALDO_SOAK_ROUNDS=$(ROUNDS) timeout 900 e2e/with-postgres.sh $(CARGO) test --package e2e --test run -- nodes:: failover:: --nocapture --test-threads=1
+
+mutants: tools ## Take away what keeps tenants apart, place by place, in a copy: a test has to notice each
+	$(CARGO) run --quiet --package e2e --example mutants
 
 bench: tools ## Measure recording beside raw inserts, and with live subscribers beside none (release build)
 	$(call step,Building the benchmarks)

@@ -2,6 +2,7 @@
 
 mod access;
 mod anomalies;
+mod apart;
 mod calendars;
 mod contracts;
 mod crash;

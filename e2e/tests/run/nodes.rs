@@ -1,7 +1,7 @@
 //! Several processes of the real binary on one PostgreSQL database, and what breaks under load: a process, all of them,
 //! Redis, the database. Nothing acknowledged is lost, nothing is there twice, and whoever follows misses nothing.
 //!
-//! `make soak` runs the same with many rounds (`SALDO_SOAK`), and prints a line for each.
+//! `make soak` runs the same with many rounds (`SALDO_SOAK_ROUNDS`), and prints a line for each.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How many rounds there are: few in the ordinary test.
 fn rounds(ordinary: usize) -> usize {
-    std::env::var("SALDO_SOAK").map_or(ordinary, |rounds| rounds.parse().expect("a number of rounds"))
+    std::env::var("SALDO_SOAK_ROUNDS").map_or(ordinary, |rounds| rounds.parse().expect("a number of rounds"))
 }
 
 /// Three processes on one database with one master key, their clients, and those who follow.
@@ -305,6 +305,8 @@ async fn the_database_and_every_process_are_killed_under_load_and_nothing_is_los
             })
             .await;
         let victims = if kills_processes { "the database and every process" } else { "the database" };
+        let refusals = nodes.load.refusals();
+        assert!(refusals.iter().all(|refusal| refusal.contains("UNAVAILABLE")), "{refusals:?}");
         eprintln!("round {round}: {victims} killed after {moment}; {}", shown.line);
     }
 }
