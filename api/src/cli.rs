@@ -35,7 +35,11 @@ enum Command {
     /// Serve GraphQL over HTTP until told to stop
     Serve(Serve),
     /// Bring the database up to date, making it where it is missing
-    Migrate,
+    Migrate {
+        /// Change nothing: print the statements that distribute a PostgreSQL database by tenant with Citus
+        #[arg(long)]
+        distribute: bool,
+    },
     /// Tenants of this installation
     #[command(subcommand)]
     Tenant(TenantCommand),
@@ -115,7 +119,8 @@ async fn dispatch(cli: Cli) -> Outcome {
             serve::serve(&config).await
         }
         Command::Demo => demo::run(&config).await,
-        Command::Migrate => migrate(&config).await,
+        Command::Migrate { distribute: true } => serve::distribution(&config).await.and_then(|sql| say(sql.trim_end())),
+        Command::Migrate { distribute: false } => migrate(&config).await,
         Command::Tenant(TenantCommand::Create(arguments)) => create_tenant(&config, arguments).await,
         Command::Tenant(TenantCommand::Export(arguments)) => moves::export(&config, arguments).await,
         Command::Tenant(TenantCommand::Import(arguments)) => moves::import(&config, arguments).await,

@@ -100,6 +100,11 @@ fn settings_that_are_wrong_are_named() {
 }
 
 #[test]
+fn an_embedded_database_is_not_distributed() {
+    fails_saying(&run(Path::new("."), &["migrate", "--distribute"], ""), "Citus distributes PostgreSQL");
+}
+
+#[test]
 fn schema_prints_the_contract() {
     let output = run(Path::new("."), &["schema"], "");
     assert_eq!(String::from_utf8(output.stdout).unwrap(), include_str!("../../../schema.graphql"));

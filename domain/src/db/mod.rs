@@ -34,6 +34,7 @@ pub(crate) use tenant_owned;
 mod admin_tx;
 pub(crate) mod bulk;
 mod catalogue;
+mod citus;
 mod failures;
 mod postgres;
 mod primary;
@@ -54,6 +55,7 @@ use sea_orm::{
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
+use self::postgres::bind;
 use self::primary::{Primary, Servers};
 use self::replica::Replica;
 use self::tenant_tx::At;
@@ -392,12 +394,4 @@ impl Pools {
 
 fn is_postgres(tx: &DatabaseTransaction) -> bool {
     tx.get_database_backend() == DbBackend::Postgres
-}
-
-/// Tells the database whose rows the transaction may touch.
-async fn bind(tx: &DatabaseTransaction, tenant: TenantId) -> Result<(), DbErr> {
-    if is_postgres(tx) {
-        tx.execute_unprepared(&postgres::bound(tenant)).await?;
-    }
-    Ok(())
 }
