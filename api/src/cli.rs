@@ -13,6 +13,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::Config;
 use crate::import::{self, Import};
 use crate::members::{self, MemberCommand};
+use crate::moves::{self, Export};
 use crate::roles::Roles;
 use crate::{demo, graphql, serve};
 
@@ -34,7 +35,11 @@ enum Command {
     /// Serve GraphQL over HTTP until told to stop
     Serve(Serve),
     /// Bring the database up to date, making it where it is missing
-    Migrate,
+    Migrate {
+        /// Change nothing: print the statements that distribute a PostgreSQL database by tenant with Citus
+        #[arg(long)]
+        distribute: bool,
+    },
     /// Tenants of this installation
     #[command(subcommand)]
     Tenant(TenantCommand),
@@ -62,6 +67,10 @@ struct Serve {
 enum TenantCommand {
     /// Create a tenant with its first administrator
     Create(CreateTenant),
+    /// Write all of a tenant into a file, to move it to another database
+    Export(Export),
+    /// Make a tenant of such a file: equal in every count, sum and hash, or not at all
+    Import(moves::Import),
 }
 
 #[derive(Args)]
@@ -110,8 +119,11 @@ async fn dispatch(cli: Cli) -> Outcome {
             serve::serve(&config).await
         }
         Command::Demo => demo::run(&config).await,
-        Command::Migrate => migrate(&config).await,
+        Command::Migrate { distribute: true } => serve::distribution(&config).await.and_then(|sql| say(sql.trim_end())),
+        Command::Migrate { distribute: false } => migrate(&config).await,
         Command::Tenant(TenantCommand::Create(arguments)) => create_tenant(&config, arguments).await,
+        Command::Tenant(TenantCommand::Export(arguments)) => moves::export(&config, arguments).await,
+        Command::Tenant(TenantCommand::Import(arguments)) => moves::import(&config, arguments).await,
         Command::Member(command) => members::member(&config, command).await,
         Command::Import(arguments) => import::import(&config, arguments).await,
         Command::Schema => Ok(()),

@@ -108,6 +108,17 @@ pub(crate) async fn bring_up(config: &Config) -> Outcome<usize> {
     Ok(done)
 }
 
+/// The statements that distribute this database by tenant; it may be in use.
+pub(crate) async fn distribution(config: &Config) -> Outcome<String> {
+    if !config.database_url.expose().starts_with("postgres") {
+        return Err("Citus distributes PostgreSQL; SALDO_DATABASE_URL names an embedded database".to_owned());
+    }
+    let db = Db::open(lock(config, "migrate")?).await.map_err(|error| error.to_string())?;
+    let sql = db.distribution().await.map_err(|error| error.to_string());
+    db.close().await;
+    sql
+}
+
 /// The core on a database that this process alone uses and whose schema is this build's.
 pub(crate) async fn open(config: &Config, purpose: &str) -> Outcome<Domain> {
     open_locked(config, lock(config, purpose)?).await

@@ -15,6 +15,7 @@ pub mod imports;
 pub mod jobs;
 pub mod ledger;
 pub mod money;
+pub mod moves;
 pub mod notifications;
 pub mod page;
 pub mod partners;

@@ -86,18 +86,28 @@ impl MasterKey {
         base64url(&hmac::sign(&self.names, thing.as_bytes()).as_ref()[..12])
     }
 
-    /// Reads the key file, or makes one that only its owner can read.
-    pub fn load_or_create(path: &Path) -> Result<Self, KeyFileError> {
-        let named = |error| KeyFileError::File(path.display().to_string(), error);
+    /// Reads the key file; nothing where there is none.
+    pub fn load(path: &Path) -> Result<Option<Self>, KeyFileError> {
         match std::fs::read_to_string(path) {
             Ok(text) => {
                 let bytes = URL_SAFE_NO_PAD.decode(text.trim()).ok().and_then(|bytes| bytes.try_into().ok());
-                bytes.map(Self::from_bytes).ok_or_else(|| KeyFileError::Damaged(path.display().to_string()))
+                let key = bytes.map(Self::from_bytes);
+                key.map(Some).ok_or_else(|| KeyFileError::Damaged(path.display().to_string()))
             }
             Err(error) if error.kind() == ErrorKind::InvalidData => {
                 Err(KeyFileError::Damaged(path.display().to_string()))
             }
-            Err(error) if error.kind() == ErrorKind::NotFound => {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(KeyFileError::File(path.display().to_string(), error)),
+        }
+    }
+
+    /// Reads the key file, or makes one that only its owner can read.
+    pub fn load_or_create(path: &Path) -> Result<Self, KeyFileError> {
+        let named = |error| KeyFileError::File(path.display().to_string(), error);
+        match Self::load(path)? {
+            Some(key) => Ok(key),
+            None => {
                 let bytes = random().map_err(|fault| named(std::io::Error::other(fault)))?;
                 if let Some(folder) = path.parent() {
                     std::fs::create_dir_all(folder).map_err(named)?;
@@ -105,7 +115,6 @@ impl MasterKey {
                 create_private(path, &format!("{}\n", URL_SAFE_NO_PAD.encode(bytes))).map_err(named)?;
                 Ok(Self::from_bytes(bytes))
             }
-            Err(error) => Err(named(error)),
         }
     }
 
@@ -154,9 +163,35 @@ pub fn random<const N: usize>() -> Result<[u8; N], Fault> {
 }
 
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
-    hash
+    let mut hasher = Hasher::default();
+    hasher.update(bytes);
+    hasher.finish()
+}
+
+/// SHA-256 of what comes bit by bit.
+#[derive(Clone)]
+pub struct Hasher(digest::Context);
+
+impl Default for Hasher {
+    fn default() -> Self {
+        Self(digest::Context::new(&digest::SHA256))
+    }
+}
+
+impl Hasher {
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    pub fn finish(self) -> [u8; 32] {
+        let mut hash = [0; 32];
+        hash.copy_from_slice(self.0.finish().as_ref());
+        hash
+    }
+}
+
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What is kept of a random secret. It is no password: 32 random bytes need no slow hash.
@@ -239,7 +274,6 @@ mod tests {
 
     #[test]
     fn hashes_are_those_of_the_standards() {
-        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         assert_eq!(hex(&sha256(b"abc")), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert!(secret_matches(b"abc", &hash_secret(b"abc")));
         assert!(!secret_matches(b"abd", &hash_secret(b"abc")));

@@ -100,6 +100,11 @@ fn settings_that_are_wrong_are_named() {
 }
 
 #[test]
+fn an_embedded_database_is_not_distributed() {
+    fails_saying(&run(Path::new("."), &["migrate", "--distribute"], ""), "Citus distributes PostgreSQL");
+}
+
+#[test]
 fn schema_prints_the_contract() {
     let output = run(Path::new("."), &["schema"], "");
     assert_eq!(String::from_utf8(output.stdout).unwrap(), include_str!("../../../schema.graphql"));
@@ -130,4 +135,59 @@ fn who_is_locked_out_gets_a_token_on_the_machine_itself() {
         "there is no such tenant",
     );
     std::fs::remove_dir_all(&folder).ok();
+}
+
+#[test]
+fn a_tenant_moves_by_file_to_a_machine_with_the_same_key() {
+    let (old, new) = (new_folder(), new_folder());
+    for folder in [&old, &new] {
+        std::fs::create_dir_all(folder).unwrap();
+        assert!(run(folder, &["migrate"], "").status.success());
+    }
+    let create = ["tenant", "create", "--slug", "acme", "--name", "Acme", "--admin-email", "ada@acme.test"];
+    assert!(run(&old, &create, "").status.success());
+    let file = new.join("acme.saldo").display().to_string();
+    let export = ["tenant", "export", "--tenant", "acme", "--file", &file];
+    let import = ["tenant", "import", "--file", &file];
+    fails_saying(&run(&new, &import, ""), "acme.saldo: No such file");
+    fails_saying(&run(&old, &["tenant", "export", "--tenant", "b", "--file", &file], ""), "there is no such tenant");
+    assert!(!Path::new(&file).exists(), "what failed leaves no file");
+    let exported = run(&old, &export, "");
+    assert!(exported.status.success(), "{exported:?}");
+    let told = String::from_utf8(exported.stdout).unwrap();
+    assert!(told.starts_with("Tenant acme (Acme): 3 rows in 3 tables.\n\ntable "), "{told}");
+    assert!(told.contains("members                              1  "), "{told}");
+    fails_saying(&run(&old, &export, ""), "acme.saldo: File exists");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    fails_saying(&run(&new, &import, ""), "there is no master key file var/saldo.key");
+    assert!(!new.join("var/saldo.key").exists(), "refusing makes no key, with which the right one could not be used");
+    std::fs::copy(old.join("var/saldo.key"), new.join("var/saldo.key")).unwrap();
+    let imported = run(&new, &import, "");
+    assert!(imported.status.success(), "{imported:?}");
+    let moved = String::from_utf8(imported.stdout).unwrap();
+    let figures = |told: &str| told.lines().take_while(|line| !line.contains("acme.saldo")).count();
+    assert_eq!(
+        told.lines().take(figures(&told) - 1).collect::<Vec<_>>(),
+        moved.lines().take(figures(&told) - 1).collect::<Vec<_>>()
+    );
+    assert!(moved.contains("hashed anew in sqlite://var/saldo.db: every table is equal"), "{moved}");
+    fails_saying(&run(&new, &import, ""), "the tenant 'acme' (ten_");
+    std::fs::write(&file, "nothing").unwrap();
+    fails_saying(&run(&new, &import, ""), "is no export of a tenant");
+
+    let other = new_folder();
+    std::fs::create_dir_all(&other).unwrap();
+    assert!(run(&other, &["migrate"], "").status.success());
+    assert!(run(&other, &create, "").status.success());
+    std::fs::remove_file(&file).unwrap();
+    assert!(run(&old, &export, "").status.success());
+    fails_saying(&run(&other, &import, ""), "another master key");
+    for folder in [old, new, other] {
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }

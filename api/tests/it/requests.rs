@@ -206,12 +206,22 @@ async fn a_fault_shows_a_number_and_nothing_else() {
     let server = TestServer::new().await;
     server.tenant("acme").await;
     let session = r#"mutation { signIn(input: { tenant: "acme", email: "ada@acme.test", password: "x" }) { userErrors { code } } }"#;
+    let token = server.token("acme", "ada@acme.test").await;
+    server.execute("UPDATE members SET role = 'EMPEROR'").await;
+    let damaged = server.ask(Some(&token), "{ viewer { member { id } } }", json!({})).await;
     server.domain.shut_down().await;
-    let response = server.ask(None, session, json!({})).await;
-    assert_eq!(code(&response), "INTERNAL");
-    let error = &response["errors"][0];
-    let id = error["extensions"]["requestId"].as_str().unwrap();
-    assert_eq!(error["message"], format!("internal error; the log has the details under {id}"));
-    assert_eq!(id.len(), 32);
-    assert!(!response.to_string().to_lowercase().contains("pool"), "{response}");
+    let closed = server.ask(None, session, json!({})).await;
+    for (response, expected) in [(damaged, "INTERNAL"), (closed, "UNAVAILABLE")] {
+        assert_eq!(code(&response), expected);
+        let error = &response["errors"][0];
+        let id = error["extensions"]["requestId"].as_str().unwrap();
+        assert_eq!(id.len(), 32);
+        let message = match expected {
+            "INTERNAL" => format!("internal error; the log has the details under {id}"),
+            _ => "the database is not there or busy; nothing was done, so try again".to_owned(),
+        };
+        assert_eq!(error["message"], message);
+        let all = response.to_string().to_lowercase();
+        assert!(!all.contains("pool") && !all.contains("emperor"), "{response}");
+    }
 }

@@ -11,9 +11,9 @@ use super::TenantTx;
 use crate::clock::Clock;
 
 /// SQLite takes 32,766 parameters a statement, PostgreSQL twice as many.
-const MAX_PARAMETERS: usize = 32_766;
+pub(super) const MAX_PARAMETERS: usize = 32_766;
 /// Rows go in steps of these sizes, so that a handful of prepared statements serve every batch.
-const STEPS: [usize; 4] = [1024, 128, 16, 1];
+pub(super) const STEPS: [usize; 4] = [1024, 128, 16, 1];
 
 /// Where rows go: a table, its columns after `tenant_id`, and what happens to a row that is there already.
 pub(crate) struct Insert {
@@ -144,7 +144,7 @@ impl Insert {
 }
 
 /// The same statement in the words of the database that is there.
-fn dialect(sql: &str, backend: DbBackend) -> Cow<'_, str> {
+pub(super) fn dialect(sql: &str, backend: DbBackend) -> Cow<'_, str> {
     if backend != DbBackend::Postgres {
         return sql.into();
     }

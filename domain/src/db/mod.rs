@@ -2,7 +2,8 @@
 //!
 //! [`TenantTx`] is the only holder of a connection for a tenant's data: it stamps and filters `tenant_id`, so that a
 //! query can be built anywhere and run nowhere else. [`AdminTx`] is for the few rows that belong to the installation
-//! (tenants by slug, signing keys). [`bulk`] has the multi-row statements of the hot path.
+//! (tenants by slug, signing keys). [`bulk`] has the multi-row statements of the hot path; `rows.rs` reads and writes
+//! whatever a tenant has, by what the database's own `catalogue.rs` says there is.
 //!
 //! - `sqlite.rs`: one process owns the file (a lock file says which), with one writing connection, whose transactions
 //!   are all `BEGIN IMMEDIATE`, and a few read-only ones.
@@ -32,10 +33,13 @@ pub(crate) use tenant_owned;
 
 mod admin_tx;
 pub(crate) mod bulk;
+mod catalogue;
+mod citus;
 mod failures;
 mod postgres;
 mod primary;
 mod replica;
+mod rows;
 mod sqlite;
 mod tenant_tx;
 mod urls;
@@ -51,12 +55,15 @@ use sea_orm::{
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
+use self::postgres::bind;
 use self::primary::{Primary, Servers};
 use self::replica::Replica;
 use self::tenant_tx::At;
 
 pub use admin_tx::{AdminTx, Installation};
+pub(crate) use catalogue::{Holds, Table};
 pub(crate) use failures::{is_overflow, is_passing, is_refusal, is_unavailable};
+pub(crate) use rows::Cell;
 pub use tenant_tx::{Reach, TenantOwned, TenantTx};
 pub use urls::{at_primary, role_of, shown};
 
@@ -387,12 +394,4 @@ impl Pools {
 
 fn is_postgres(tx: &DatabaseTransaction) -> bool {
     tx.get_database_backend() == DbBackend::Postgres
-}
-
-/// Tells the database whose rows the transaction may touch.
-async fn bind(tx: &DatabaseTransaction, tenant: TenantId) -> Result<(), DbErr> {
-    if is_postgres(tx) {
-        tx.execute_unprepared(&postgres::bound(tenant)).await?;
-    }
-    Ok(())
 }

@@ -1,6 +1,6 @@
 //! PostgreSQL: the tenant is bound for row level security, and a tenant's changes happen one after the other.
 
-use sea_orm::{DatabaseConnection, SqlxPostgresConnector};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, SqlxPostgresConnector};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, Row};
 
@@ -23,6 +23,14 @@ pub(super) const TIME: &str = "CAST(extract(epoch FROM clock_timestamp()) * 1000
 /// The tenant for row level security. It is an id by its type, never text from outside.
 pub(super) fn bound(tenant: TenantId) -> String {
     format!("SET LOCAL app.tenant = '{}'", tenant.0)
+}
+
+/// Tells the database whose rows the transaction may touch.
+pub(super) async fn bind(tx: &DatabaseTransaction, tenant: TenantId) -> Result<(), DbErr> {
+    if super::is_postgres(tx) {
+        tx.execute_unprepared(&bound(tenant)).await?;
+    }
+    Ok(())
 }
 
 /// The same, and the tenant's row locked until the end: whoever changes something of the tenant waits here. Foreign keys

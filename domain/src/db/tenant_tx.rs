@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use futures_util::Stream;
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnAcquireErr, ConnectionTrait, DatabaseTransaction, DbErr, DeleteMany,
-    EntityTrait, FromQueryResult, IntoActiveModel, PaginatorTrait, QueryFilter, Select, UpdateMany,
+    EntityTrait, FromQueryResult, IntoActiveModel, PaginatorTrait, QueryFilter, QueryResult, Select, Statement,
+    StreamTrait, UpdateMany,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -204,9 +206,17 @@ impl TenantTx {
         Ok(narrow(delete).exec(&self.tx).await?.rows_affected)
     }
 
-    /// For `bulk`, whose statements are written out; each of them binds the tenant first.
+    /// For `bulk` and `rows`, whose statements are written out; each of them binds the tenant first.
     pub(super) fn connection(&self) -> &impl ConnectionTrait {
         &self.tx
+    }
+
+    /// The same for what does not fit into memory: rows as the database finds them.
+    pub(super) async fn stream(
+        &self,
+        statement: Statement,
+    ) -> Result<impl Stream<Item = Result<QueryResult, DbErr>> + Send, DbErr> {
+        self.tx.stream_raw(statement).await
     }
 
     fn select<E: TenantOwned>(&self) -> Select<E> {

@@ -25,7 +25,7 @@ use self::access_token::Keyring;
 use self::password::Hasher;
 use crate::Domain;
 use crate::caller::{Actor, Caller, Role, Scoped};
-use crate::db::TenantTx;
+use crate::db::{AdminTx, TenantTx};
 use crate::error::{Code, Error, Fault, Problem, Result};
 use crate::ids::{MemberId, PartnerId, TenantId};
 use crate::notifications::Language;
@@ -176,6 +176,18 @@ impl Scoped {
         let tx = self.read_as_installation(self.tenant()).await?;
         Ok(store::member_by_id(&tx, id).await?.ok_or(Error::NotFound("member"))?.try_into()?)
     }
+}
+
+/// That neither the id nor the short name of a tenant who moves in is here.
+pub(crate) async fn check_absent_in(tx: &AdminTx, id: TenantId, slug: &str) -> Result<()> {
+    let problem = |message| Err(Problem::new(Code::AlreadyExists, "", message).into());
+    if let Some(same) = store::tenant_by_id(tx, id).await? {
+        return problem(format!("the tenant '{}' ({id}) is here already", same.slug));
+    }
+    if store::tenant_by_slug(tx, slug).await?.is_some() {
+        return problem(format!("another tenant is called '{slug}' here"));
+    }
+    Ok(())
 }
 
 fn check_new_tenant(new: &NewTenant) -> Result<(String, String, NewMember)> {

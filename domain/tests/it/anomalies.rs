@@ -50,7 +50,7 @@ fn drawn(round: u64) -> u64 {
 }
 
 /// One that nobody can overlook.
-fn wild(id: &str, when: &str) -> Draft {
+pub fn wild(id: &str, when: &str) -> Draft {
     Draft { player: Some("player 3".into()), round: Some(format!("of {id}")), ..stake(id, "250000", when) }
 }
 

@@ -15,6 +15,7 @@ mod idempotency;
 mod late;
 mod lost;
 mod mails;
+mod moves;
 mod nodes;
 mod orders;
 mod recording;

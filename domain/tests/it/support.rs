@@ -48,6 +48,13 @@ impl TestApp {
         Self::open(folder, database, Clock::set_to(at(START)), MASTER_KEY).await
     }
 
+    /// One on the embedded database, whatever the others are on.
+    pub async fn embedded() -> Self {
+        let folder = new_folder();
+        let database = TestDatabase::embedded(&folder.join("saldo.db")).await;
+        Self::open(folder, database, Clock::set_to(at(START)), MASTER_KEY).await
+    }
+
     /// Another core on a copy of the files as they are now, or on the same database of a server: what a process finds
     /// that starts after this one died.
     pub async fn reopened(&self, master_key: [u8; 32]) -> Self {

@@ -10,7 +10,7 @@ const INSTALLATION: [&str; 3] = ["seaql_migrations", "signing_keys", "tenants"];
 const BOUND: &str = "(tenant_id = (NULLIF(current_setting('app.tenant'::text, true), ''::text))::uuid)";
 
 /// Each question, and what is to be said of each row of its answer. All of them are to have none.
-const RULES: [(&str, &str); 9] = [
+const RULES: [(&str, &str); 11] = [
     (
         "has no row level security, or not for its owner",
         "SELECT relname::text FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace
@@ -39,6 +39,18 @@ const RULES: [(&str, &str); 9] = [
         "is a foreign key that does not hold the tenant",
         "SELECT conname::text FROM pg_constraint WHERE contype = 'f' AND connamespace = 'public'::regnamespace
          AND (SELECT attname FROM pg_attribute WHERE attrelid = conrelid AND attnum = conkey[1]) <> 'tenant_id'",
+    ),
+    (
+        // The tenant is the same on both sides, or it is the tenant itself: what Citus can keep on one machine.
+        "is a foreign key to what may be on another machine",
+        "SELECT conname::text FROM pg_constraint JOIN pg_class ON pg_class.oid = confrelid
+         WHERE contype = 'f' AND connamespace = 'public'::regnamespace AND relname <> 'tenants'
+         AND (SELECT attname FROM pg_attribute WHERE attrelid = confrelid AND attnum = confkey[1]) <> 'tenant_id'",
+    ),
+    (
+        "is a foreign key that would empty the tenant",
+        "SELECT conname::text FROM pg_constraint WHERE contype = 'f' AND connamespace = 'public'::regnamespace
+         AND (confdeltype IN ('n', 'd') OR confupdtype IN ('n', 'd', 'c'))",
     ),
     (
         "is a view, a sequence or a foreign table",
@@ -125,6 +137,18 @@ async fn whatever_is_taken_from_the_wall_is_found() {
              ALTER TABLE products ADD CONSTRAINT k FOREIGN KEY (x, tenant_id) REFERENCES partners (id, tenant_id)",
             "ALTER TABLE products DROP COLUMN x",
             "k is a foreign key",
+        ),
+        (
+            "CREATE TABLE shared (id UUID PRIMARY KEY);
+             ALTER TABLE partners ADD CONSTRAINT far FOREIGN KEY (tenant_id) REFERENCES shared (id)",
+            "DROP TABLE shared CASCADE",
+            "far is a foreign key to what may be on another machine",
+        ),
+        (
+            "ALTER TABLE sources ADD CONSTRAINT emptied FOREIGN KEY (tenant_id, partner_id)
+             REFERENCES partners (tenant_id, id) ON DELETE SET NULL",
+            "ALTER TABLE sources DROP CONSTRAINT emptied",
+            "emptied is a foreign key that would empty the tenant",
         ),
         ("GRANT ALL ON ledger_legs TO saldo_server", "", "ledger_legs UPDATE is a right"),
     ] {
@@ -223,4 +247,39 @@ async fn a_role_that_the_wall_does_not_stop_does_not_serve() {
     let opened = Db::open(DbLock::take(&app.database.url, "test").expect("a URL")).await;
     let told = opened.err().expect("refused").to_string();
     assert!(told.contains("may not read and add rows in accruals"), "{told}");
+}
+
+#[tokio::test]
+async fn what_distributes_the_schema_names_each_table_once_in_an_order_that_foreign_keys_allow() {
+    use domain::db::{Db, DbLock};
+    if skipped() {
+        return;
+    }
+    let app = TestApp::new().await;
+    app.execute(
+        "CREATE TABLE a_parted (tenant_id UUID NOT NULL, id UUID NOT NULL, PRIMARY KEY (tenant_id, id),
+         FOREIGN KEY (tenant_id, id) REFERENCES transactions (tenant_id, id)) PARTITION BY RANGE (id);
+         CREATE TABLE a_part PARTITION OF a_parted DEFAULT; GRANT SELECT, INSERT ON a_parted, a_part TO saldo_server",
+    )
+    .await;
+    let db = Db::open(DbLock::take(&app.database.url, "test").expect("a URL")).await.expect("it opens");
+    let sql = db.distribution().await.expect("statements");
+    let place = |table: &str| sql.find(&format!("_table('{table}'")).unwrap_or_else(|| panic!("{table}: {sql}"));
+    for table in tables(&app.database).await.iter().filter(|table| *table != "a_part") {
+        assert_eq!(sql.matches(&format!("create_distributed_table('{table}', 'tenant_id', ")).count(), 1, "{table}");
+    }
+    assert!(!sql.contains("'a_part'") && !sql.contains("'seaql_migrations'"), "{sql}");
+    assert!(
+        sql.contains("create_reference_table('tenants')") && sql.contains("create_reference_table('signing_keys')")
+    );
+    let references = app.rows(
+        "SELECT own.relname || ' ' || other.relname FROM pg_constraint JOIN pg_class AS own ON own.oid = conrelid
+         JOIN pg_class AS other ON other.oid = confrelid
+         WHERE contype = 'f' AND conparentid = 0 AND NOT own.relispartition AND connamespace = 'public'::regnamespace",
+    );
+    for reference in references.await {
+        let (own, other) = reference.split_once(' ').expect("two names");
+        assert!(place(other) < place(own), "{own} refers to {other}: {sql}");
+    }
+    assert_eq!(sql.matches("colocate_with => 'none'").count(), 1);
 }
