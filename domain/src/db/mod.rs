@@ -31,6 +31,7 @@ macro_rules! tenant_owned {
 pub(crate) use tenant_owned;
 
 mod admin_tx;
+mod arrays;
 pub(crate) mod bulk;
 mod failures;
 mod postgres;
@@ -296,6 +297,11 @@ impl Db {
             Err(error) if is_passing(&error) && self.recover().await => self.pools().begin(what).await,
             begun => begun,
         }
+    }
+
+    /// How many batches may be under way at once. Some connections are left to changes of other kinds.
+    pub(crate) fn writers(&self) -> usize {
+        if self.servers.is_some() { postgres::BATCHES } else { 1 }
     }
 
     /// How many statements have run since it was opened; `BEGIN` and `COMMIT` are not among them.

@@ -204,7 +204,7 @@ async fn write(
     judged: &Judged,
 ) -> Result<()> {
     let now = scoped.clock().now();
-    store::write(tx, decision, submissions, judged, now).await?;
+    store::write(tx, decision, judged, now).await?;
     let facts = decision.facts.iter().map(|new| (new.id, new.fact.source, new.fact.test));
     anomalies::write_in(tx, scoped.clock(), facts, judged).await?;
     find::find_conflicting(tx, decision).await?;
