@@ -13,6 +13,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::Config;
 use crate::import::{self, Import};
 use crate::members::{self, MemberCommand};
+use crate::partitions::{self, Partitions};
 use crate::roles::Roles;
 use crate::{demo, graphql, serve};
 
@@ -35,6 +36,8 @@ enum Command {
     Serve(Serve),
     /// Bring the database up to date, making it where it is missing
     Migrate,
+    /// The months of transactions on PostgreSQL: list them, make some ahead, take one out
+    Partitions(Partitions),
     /// Tenants of this installation
     #[command(subcommand)]
     Tenant(TenantCommand),
@@ -111,6 +114,7 @@ async fn dispatch(cli: Cli) -> Outcome {
         }
         Command::Demo => demo::run(&config).await,
         Command::Migrate => migrate(&config).await,
+        Command::Partitions(arguments) => partitions::run(&config, arguments).await,
         Command::Tenant(TenantCommand::Create(arguments)) => create_tenant(&config, arguments).await,
         Command::Member(command) => members::member(&config, command).await,
         Command::Import(arguments) => import::import(&config, arguments).await,

@@ -11,6 +11,7 @@ pub mod http;
 mod import;
 pub mod live;
 mod members;
+mod partitions;
 mod progress;
 pub mod rates;
 pub mod roles;

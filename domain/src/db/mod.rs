@@ -34,6 +34,7 @@ mod admin_tx;
 mod arrays;
 pub(crate) mod bulk;
 mod failures;
+mod partitions;
 mod postgres;
 mod primary;
 mod replica;

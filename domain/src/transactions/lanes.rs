@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use crate::caller::Scoped;
 use crate::error::{Fault, Result};
 use crate::idempotency::Slot;
-use crate::ids::{SourceId, TenantId};
+use crate::ids::{SourceId, TenantId, TransactionId};
 
 use super::context::Context;
 use super::record;
@@ -26,7 +26,7 @@ const BATCH_RECORDS: usize = 8_192;
 const BATCH_BYTES: usize = 8 << 20;
 /// Contexts that are kept in memory, as long as somebody needs them.
 const CONTEXTS: u64 = 1_000;
-const SOURCES: u64 = 100_000;
+const KNOWN: u64 = 100_000;
 const IDLE: Duration = Duration::from_secs(3_600);
 
 pub struct Lanes {
@@ -35,6 +35,8 @@ pub struct Lanes {
     pub(super) contexts: Cache<(TenantId, i64), Arc<Context>>,
     /// Sources that are there, which they stay for good.
     pub(super) sources: Cache<(TenantId, SourceId), ()>,
+    /// A transaction that each tenant has; there may be newer ones.
+    pub(super) newest: Cache<TenantId, TransactionId>,
     /// Tenants whose running totals grew since somebody asked.
     touched: Mutex<BTreeSet<TenantId>>,
 }
@@ -42,8 +44,9 @@ pub struct Lanes {
 impl Default for Lanes {
     fn default() -> Self {
         let contexts = Cache::builder().max_capacity(CONTEXTS).time_to_idle(IDLE).build();
-        let sources = Cache::builder().max_capacity(SOURCES).time_to_idle(IDLE).build();
-        Self { queues: Mutex::default(), contexts, sources, touched: Mutex::default() }
+        let sources = Cache::builder().max_capacity(KNOWN).time_to_idle(IDLE).build();
+        let newest = Cache::builder().max_capacity(KNOWN).time_to_idle(IDLE).build();
+        Self { queues: Mutex::default(), contexts, sources, newest, touched: Mutex::default() }
     }
 }
 

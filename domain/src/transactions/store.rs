@@ -257,6 +257,17 @@ pub async fn unpriced_counts(
     Ok(rows.into_iter().map(|row| ((row.contract, row.before), u64::try_from(row.facts).unwrap_or_default())).collect())
 }
 
+/// How many facts were recorded, whether or not they are still there.
+pub(super) async fn count_keys(tx: &TenantTx) -> Result<u64, DbErr> {
+    #[derive(FromQueryResult)]
+    struct Count {
+        keys: i64,
+    }
+    let sql = "SELECT count(*) AS keys FROM transaction_keys WHERE tenant_id = ?";
+    let rows = tx.bulk_query::<Count>(sql, Vec::new()).await?;
+    Ok(rows.first().map_or(0, |row| u64::try_from(row.keys).unwrap_or_default()))
+}
+
 /// A fact as it reads back, and the hash that it was recorded with.
 pub(super) struct Stored {
     pub id: TransactionId,
