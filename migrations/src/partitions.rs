@@ -1,6 +1,7 @@
 //! The partitions of `transactions` on PostgreSQL: a month of recorded time each, and one for what belongs to none.
 //! They belong to the role that owns the tables, and so are made ahead by whoever has its URL, never by the server.
 //! The server's role has no right on them: it reads and writes through the table that they are parts of.
+#![expect(clippy::disallowed_types, reason = "whoever owns the tables comes by itself, beside any server")]
 
 use sea_orm_migration::sea_orm::{
     ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, Statement, TransactionTrait,

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, Statement, Value};
 
-use super::{TenantTx, arrays};
+use super::{Db, TenantTx, arrays, postgres};
 use crate::clock::Clock;
 
 /// So many SQLite takes in a statement.
@@ -22,6 +22,13 @@ pub(crate) struct Insert {
     pub table: &'static str,
     pub columns: &'static [&'static str],
     pub on_conflict: &'static str,
+}
+
+impl Db {
+    /// How many batches may be under way at once. Some connections are left to changes of other kinds.
+    pub(crate) fn writers(&self) -> usize {
+        if self.servers.is_some() { postgres::BATCHES } else { 1 }
+    }
 }
 
 impl TenantTx {

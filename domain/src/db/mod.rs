@@ -300,11 +300,6 @@ impl Db {
         }
     }
 
-    /// How many batches may be under way at once. Some connections are left to changes of other kinds.
-    pub(crate) fn writers(&self) -> usize {
-        if self.servers.is_some() { postgres::BATCHES } else { 1 }
-    }
-
     /// How many statements have run since it was opened; `BEGIN` and `COMMIT` are not among them.
     pub(crate) fn statements(&self) -> u64 {
         self.statements.load(Ordering::Relaxed)
