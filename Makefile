@@ -15,13 +15,14 @@ step = @printf '\n==> %s\n' "$(1)"
 CLIENTS := e2e/clients/node_modules/.package-lock.json
 
 PYTHON ?= python3
+CALA := $(abspath $(or $(CARGO_TARGET_DIR),target)/cala)
 COMPARE := $${CARGO_TARGET_DIR:-target}/compare
 
-.PHONY: help demo test clients browser postgres redis soak mutants bench compare lint fmt schema deny clean tools
+.PHONY: help demo test clients browser postgres redis soak mutants bench bench-postgres compare lint fmt schema deny clean tools
 
 help: ## What can be made
 	@printf 'Saldo settles revenue shares: from a provider'"'"'s records to a closed settlement.\n\n'
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@printf '\nStart with: make demo\n'
 
 # A development build, because a release build takes minutes more; it records some 20,000 transactions a second.
@@ -113,6 +114,16 @@ bench: tools ## Measure recording beside raw inserts, and with live subscribers 
 	$(CARGO) build --release --package api --bin saldo
 	$(CARGO) bench --package domain --bench pipeline
 	$(CARGO) bench --package e2e --bench live
+	@if e2e/with-postgres.sh --there 2>/dev/null; then $(MAKE) --no-print-directory bench-postgres; fi
+
+# One part alone: make bench-postgres PARTS="bulk close". cala-ledger, beside which it is measured, is no dependency of
+# Saldo: it has a workspace and a lockfile of its own.
+bench-postgres: tools ## Measure recording on PostgreSQL, beside raw inserts, pgbench and cala-ledger (PARTS names some of it)
+	$(call step,Building cala-ledger)
+	cd bench/cala && CARGO_TARGET_DIR="$(CALA)" $(CARGO) build --release --locked
+	$(call step,Measuring on PostgreSQL)
+	SALDO_BENCH_CALA="$(CALA)/release/cala" e2e/with-postgres.sh --durable \
+	  $(CARGO) bench --package domain --bench postgres -- $(PARTS)
 
 # Five splits of eight real data sets; the Python packages live in an environment of their own under target/.
 compare: tools ## Measure the anomaly detector beside scikit-learn's and PyOD's (needs Python 3.11 and the data sets)

@@ -2,7 +2,8 @@
 # Runs a command beside a PostgreSQL server of its own, on a free port and in a folder that is gone afterwards:
 #   e2e/with-postgres.sh cargo test
 #   e2e/with-postgres.sh --there     # only whether there is a server to start
-# SALDO_TEST_POSTGRES is the URL of its superuser; the roles saldo_owner and saldo_server are there, without passwords.
+#   e2e/with-postgres.sh --durable make bench    # one that keeps what it acknowledges, as in production
+# SALDO_TEST_POSTGRES is the URL of its superuser, SALDO_TEST_POSTGRES_PID its process; the roles saldo_owner and saldo_server are there, without passwords.
 set -eu
 
 bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
@@ -12,6 +13,14 @@ test -x "$bin/initdb" || {
   exit 1
 }
 test "$1" != --there || exit 0
+# Nothing in it outlives the tests, so nothing need reach the disk.
+settings='-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c wal_level=minimal -c max_wal_senders=0
+  -c autovacuum=off -c shared_buffers=256MB'
+if test "$1" = --durable; then
+  shift
+  settings='-c fsync=on -c synchronous_commit=on -c full_page_writes=on -c wal_level=replica -c shared_buffers=1GB
+    -c max_wal_size=8GB -c checkpoint_timeout=15min -c autovacuum=on'
+fi
 folder=$(mktemp -d)
 # The server refuses to run as root.
 if test "$(id -u)" = 0; then
@@ -32,16 +41,17 @@ as "$bin/initdb" --pgdata="$folder/data" --username=postgres --auth=trust --no-s
 try=0
 while :; do
   port=$((20000 + ($$ * 7 + try * 131) % 20000))
-  # Nothing in it outlives the tests, so nothing need reach the disk.
   as "$bin/pg_ctl" --silent --wait --pgdata="$folder/data" --log="$folder/log" start --options="-p $port \
-    -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=400 -c fsync=off \
-    -c synchronous_commit=off -c full_page_writes=off -c wal_level=minimal -c max_wal_senders=0 \
-    -c autovacuum=off -c shared_buffers=256MB" >/dev/null 2>&1 && break
+    -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=400 $(printf '%s' "$settings" | tr '\n' ' ')" \
+    >/dev/null 2>&1 && break
   try=$((try + 1))
   test "$try" -lt 20 || { cat "$folder/log" >&2; exit 1; }
 done
 SALDO_TEST_POSTGRES="postgres://postgres@127.0.0.1:$port/postgres"
-export SALDO_TEST_POSTGRES
+# The server's own process, by which the benchmarks read what it and its children have used.
+SALDO_TEST_POSTGRES_PID=$(head -n 1 "$folder/data/postmaster.pid")
+SALDO_POSTGRES_BIN=$bin
+export SALDO_TEST_POSTGRES SALDO_TEST_POSTGRES_PID SALDO_POSTGRES_BIN
 "$bin/psql" --quiet "$SALDO_TEST_POSTGRES" --command='CREATE ROLE saldo_owner LOGIN' --command='CREATE ROLE saldo_server LOGIN'
 cd "$OLDPWD"
 "$@"

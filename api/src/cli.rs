@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::import::{self, Import};
 use crate::members::{self, MemberCommand};
 use crate::moves::{self, Export};
+use crate::partitions::{self, Partitions};
 use crate::roles::Roles;
 use crate::{demo, graphql, serve};
 
@@ -40,6 +41,8 @@ enum Command {
         #[arg(long)]
         distribute: bool,
     },
+    /// The months of transactions on PostgreSQL: list them, make some ahead, take one out
+    Partitions(Partitions),
     /// Tenants of this installation
     #[command(subcommand)]
     Tenant(TenantCommand),
@@ -121,6 +124,7 @@ async fn dispatch(cli: Cli) -> Outcome {
         Command::Demo => demo::run(&config).await,
         Command::Migrate { distribute: true } => serve::distribution(&config).await.and_then(|sql| say(sql.trim_end())),
         Command::Migrate { distribute: false } => migrate(&config).await,
+        Command::Partitions(arguments) => partitions::run(&config, arguments).await,
         Command::Tenant(TenantCommand::Create(arguments)) => create_tenant(&config, arguments).await,
         Command::Tenant(TenantCommand::Export(arguments)) => moves::export(&config, arguments).await,
         Command::Tenant(TenantCommand::Import(arguments)) => moves::import(&config, arguments).await,

@@ -12,6 +12,7 @@ mod import;
 pub mod live;
 mod members;
 mod moves;
+mod partitions;
 mod progress;
 pub mod rates;
 pub mod roles;

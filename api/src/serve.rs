@@ -9,6 +9,7 @@ use domain::clock::Clock;
 use domain::db::{Db, DbLock};
 use domain::secrets::{MasterKey, Secret};
 use migrations::Status;
+
 use tokio::signal;
 use tokio::sync::oneshot;
 
@@ -102,6 +103,7 @@ pub(crate) async fn bring_up(config: &Config) -> Outcome<usize> {
     let primary = domain::db::at_primary(owner.unwrap_or(own)).await.map_err(|error| error.to_string())?;
     let done = migrations::up(&primary).await.map_err(told)?;
     if owner.is_some() {
+        migrations::partitions::make_ahead(&primary, crate::partitions::AHEAD).await.map_err(told)?;
         let role = domain::db::role_of(own).map_err(|error| error.to_string())?;
         migrations::grant(&primary, &role).await.map_err(told)?;
     }

@@ -16,6 +16,8 @@ const TRUE_UP_EVERY: Duration = Duration::from_secs(1);
 /// How often every tenant is looked at for work that nobody has hinted at.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
+const LOOK_AT_PARTITIONS_EVERY: Duration = Duration::from_secs(86_400);
+
 impl Domain {
     /// Works until `stop`, and then ends what it has begun: a read that is dropped half way keeps its connection past
     /// the closing of the database.
@@ -33,11 +35,12 @@ impl Domain {
     /// Begins with every tenant, because the process before may have died between recording and truing up.
     async fn keep_books(&self, stopping: &CancellationToken) {
         self.true_up_tenants(self.every_tenant().await).await;
-        let mut tick = interval(TRUE_UP_EVERY);
+        let (mut tick, mut look) = (interval(TRUE_UP_EVERY), interval(LOOK_AT_PARTITIONS_EVERY));
         loop {
             tokio::select! {
                 () = stopping.cancelled() => return,
                 _ = tick.tick() => self.true_up_tenants(self.lanes().take_touched()).await,
+                _ = look.tick() => self.db().look_at_partitions().await,
             }
         }
     }

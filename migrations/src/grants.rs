@@ -1,6 +1,6 @@
 //! What the server's role may do on PostgreSQL. It owns nothing, so this is all of it.
 
-use sea_orm_migration::sea_orm::{ConnectionTrait, DbErr};
+use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 
 /// Tables in which a row stands once it is written: it is neither changed nor removed.
 pub const APPEND_ONLY: [&str; 8] = [
@@ -17,6 +17,12 @@ pub const APPEND_ONLY: [&str; 8] = [
 /// Gives a role what the server needs, and takes from it what it must not have.
 pub(super) async fn give(db: &impl ConnectionTrait, role: &str) -> Result<(), DbErr> {
     let role = quoted(role);
+    // It reads and writes partitions through the table that they are parts of.
+    let sql = "SELECT coalesce(string_agg(oid::regclass::text, ', '), '') FROM pg_class \
+               WHERE relispartition AND relkind = 'r' AND relnamespace = 'public'::regnamespace";
+    let row = db.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
+    let parts: String = row.ok_or_else(|| DbErr::Custom("no answer".into()))?.try_get_by_index(0)?;
+    let parts = if parts.is_empty() { String::new() } else { format!("REVOKE ALL ON {parts} FROM {role};") };
     let fixed = APPEND_ONLY.join(", ");
     let sql = format!(
         "GRANT USAGE ON SCHEMA public TO {role};
@@ -25,7 +31,8 @@ pub(super) async fn give(db: &impl ConnectionTrait, role: &str) -> Result<(), Db
          REVOKE UPDATE, DELETE ON {fixed}, signing_keys, tenants FROM {role};
          REVOKE INSERT, UPDATE, DELETE ON seaql_migrations FROM {role};
          GRANT UPDATE (config_epoch) ON tenants TO {role};
-         GRANT UPDATE (score, model_id) ON transactions TO {role};"
+         GRANT UPDATE (score, model_id) ON transactions TO {role};
+         {parts}"
     );
     db.execute_unprepared(&sql).await.map(drop)
 }

@@ -19,6 +19,8 @@ mod m0003_idempotency;
 mod m0004_anomalies;
 mod m0005_mails;
 mod m0006_walls;
+mod m0007_partitions;
+pub mod partitions;
 
 /// The digits of "saldo".
 const ONE_AT_A_TIME: &str = "SELECT pg_advisory_lock(495555732591)";
@@ -35,6 +37,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_anomalies::Migration),
             Box::new(m0005_mails::Migration),
             Box::new(m0006_walls::Migration),
+            Box::new(m0007_partitions::Migration),
         ]
     }
 }

@@ -1,19 +1,21 @@
 //! The multi-row statements of the hot path, written out because their shape decides its speed. The tenant is the
-//! first value of every row and the first parameter of every look-up, put there here. They are written with SQLite's
-//! `?`; [`dialect`] numbers them for PostgreSQL.
+//! first value of every row and the first parameter of every look-up, put there here. Rows go into SQLite as one long
+//! list of values, into PostgreSQL as arrays (`arrays.rs`). Other statements are written with SQLite's `?`; [`dialect`]
+//! numbers them for PostgreSQL.
 
 use std::borrow::Cow;
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, Statement, Value};
-use serde::Serialize;
 
-use super::TenantTx;
+use super::{Db, TenantTx, arrays, postgres};
 use crate::clock::Clock;
 
-/// SQLite takes 32,766 parameters a statement, PostgreSQL twice as many.
+/// So many SQLite takes in a statement.
 pub(super) const MAX_PARAMETERS: usize = 32_766;
 /// Rows go in steps of these sizes, so that a handful of prepared statements serve every batch.
 pub(super) const STEPS: [usize; 4] = [1024, 128, 16, 1];
+/// Rows of one statement on PostgreSQL, so that what a recount writes has bounds.
+const MAX_ARRAY: usize = 20_000;
 
 /// Where rows go: a table, its columns after `tenant_id`, and what happens to a row that is there already.
 pub(crate) struct Insert {
@@ -22,11 +24,40 @@ pub(crate) struct Insert {
     pub on_conflict: &'static str,
 }
 
+impl Db {
+    /// How many batches may be under way at once. Some connections are left to changes of other kinds.
+    pub(crate) fn writers(&self) -> usize {
+        if self.servers.is_some() { postgres::BATCHES } else { 1 }
+    }
+}
+
 impl TenantTx {
     /// Inserts rows given flat, column after column, without the tenant.
-    pub(crate) async fn bulk_insert(&self, into: &Insert, values: Vec<Value>) -> Result<(), DbErr> {
-        let width = into.columns.len();
+    pub(crate) async fn bulk_insert(&self, into: &Insert, mut values: Vec<Value>) -> Result<(), DbErr> {
         let backend = self.connection().get_database_backend();
+        if backend != DbBackend::Postgres {
+            return self.insert_lists(into, values).await;
+        }
+        while values.len() > MAX_ARRAY * into.columns.len() {
+            let rest = values.split_off(MAX_ARRAY * into.columns.len());
+            self.insert_arrays(vec![(into, std::mem::replace(&mut values, rest))]).await?;
+        }
+        self.insert_arrays(vec![(into, values)]).await
+    }
+
+    /// The same for several tables, whose rows are not more than a batch's; on PostgreSQL it is one statement.
+    pub(crate) async fn bulk_insert_all(&self, parts: Vec<(&Insert, Vec<Value>)>) -> Result<(), DbErr> {
+        if self.connection().get_database_backend() == DbBackend::Postgres {
+            return self.insert_arrays(parts).await;
+        }
+        for (into, values) in parts {
+            self.insert_lists(into, values).await?;
+        }
+        Ok(())
+    }
+
+    async fn insert_lists(&self, into: &Insert, values: Vec<Value>) -> Result<(), DbErr> {
+        let width = into.columns.len();
         let mut left = values.len() / width;
         let mut values = values.into_iter();
         while left > 0 {
@@ -37,12 +68,26 @@ impl TenantTx {
                 parameters.push(self.tenant().into());
                 parameters.extend(values.by_ref().take(width));
             }
-            let sql = dialect(&into.sql(rows), backend).into_owned();
-            let statement = Statement::from_sql_and_values(backend, sql, parameters);
+            let statement = Statement::from_sql_and_values(DbBackend::Sqlite, into.sql(rows), parameters);
             self.connection().execute_raw(statement).await?;
             left -= rows;
         }
         Ok(())
+    }
+
+    async fn insert_arrays(&self, parts: Vec<(&Insert, Vec<Value>)>) -> Result<(), DbErr> {
+        let (mut inserts, mut parameters) = (Vec::new(), vec![self.tenant().into()]);
+        for (into, values) in parts.into_iter().filter(|(_, values)| !values.is_empty()) {
+            let arrays = arrays::turn(into.columns.len(), values)?;
+            let (columns, values): (Vec<_>, Vec<_>) = arrays.columns.into_iter().unzip();
+            let columns: Vec<&str> = columns.into_iter().map(|column| into.columns[column]).collect();
+            let first = parameters.len() + 1;
+            inserts.push(arrays::insert_sql(into, &columns, arrays.nulls.is_some(), first));
+            parameters.extend(values.into_iter().chain(arrays.nulls));
+        }
+        let Some(sql) = arrays::together(inserts) else { return Ok(()) };
+        let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, parameters);
+        self.connection().execute_raw(statement).await.map(drop)
     }
 
     /// Marks that something changed which pricing or mapping can see, so that no process goes on with what it remembers.
@@ -72,11 +117,15 @@ impl TenantTx {
         &self,
         lookup: &Lookup,
         fixed: impl IntoIterator<Item = Value>,
-        texts: &[impl Serialize],
+        texts: &[impl AsRef<str>],
     ) -> Result<Vec<R>, DbErr> {
-        let list = serde_json::to_string(texts).map_err(|error| DbErr::Custom(error.to_string()))?;
-        let values = std::iter::once(self.tenant().into()).chain(fixed).chain([list.into()]);
         let backend = self.connection().get_database_backend();
+        let texts = texts.iter().map(AsRef::as_ref);
+        let list = match backend {
+            DbBackend::Postgres => arrays::of_texts(texts),
+            _ => serde_json::Value::from_iter(texts).to_string().into(),
+        };
+        let values = std::iter::once(self.tenant().into()).chain(fixed).chain([list]);
         let statement = Statement::from_sql_and_values(backend, lookup.sql(backend), values);
         R::find_by_statement(statement).all(self.connection()).await
     }
@@ -103,7 +152,7 @@ pub(crate) struct Lookup {
 }
 
 impl Lookup {
-    /// Its parameters are the tenant, a value for each column but the last, and the texts as a JSON array.
+    /// Its parameters are the tenant, a value for each column but the last, and the texts: an array, or on SQLite one in JSON.
     fn sql(&self, backend: DbBackend) -> String {
         let Self { table, wanted, by } = self;
         let (last, fixed) = by.split_last().unwrap_or((&"", &[]));
@@ -118,7 +167,7 @@ impl Lookup {
         let list = by.len() + 1;
         dialect(
             &format!(
-                "SELECT found.* FROM jsonb_array_elements_text(CAST(${list} AS jsonb)) AS listed (value), \
+                "SELECT found.* FROM UNNEST(${list}) AS listed (value), \
                  LATERAL (SELECT {wanted} FROM {table} WHERE tenant_id = ?{fixed} AND {last} = listed.value OFFSET 0) AS found"
             ),
             backend,
@@ -175,7 +224,7 @@ mod tests {
         );
         assert_eq!(
             lookup.sql(DbBackend::Postgres),
-            "SELECT found.* FROM jsonb_array_elements_text(CAST($3 AS jsonb)) AS listed (value), \
+            "SELECT found.* FROM UNNEST($3) AS listed (value), \
              LATERAL (SELECT a, c FROM t WHERE tenant_id = $1 AND b = $2 AND c = listed.value OFFSET 0) AS found"
         );
     }

@@ -32,10 +32,12 @@ macro_rules! tenant_owned {
 pub(crate) use tenant_owned;
 
 mod admin_tx;
+mod arrays;
 pub(crate) mod bulk;
 mod catalogue;
 mod citus;
 mod failures;
+mod partitions;
 mod postgres;
 mod primary;
 mod replica;

@@ -9,6 +9,7 @@ use crate::ids::TenantId;
 
 const READERS: u32 = 8;
 const WRITERS: u32 = 8;
+pub(super) const BATCHES: usize = 6;
 
 /// What a transaction begins with that reads: nothing changes under it.
 pub(super) const READ: &str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY";
@@ -71,7 +72,7 @@ async fn check_role(connection: &mut PgConnection) -> Result<(), OpenError> {
                (SELECT count(*) FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace \
                 AND pg_has_role(current_user, relowner, 'MEMBER')), \
                (SELECT coalesce(string_agg(relname::text, ', '), '') FROM pg_class WHERE relkind IN ('r', 'p') \
-                AND relnamespace = 'public'::regnamespace AND relname <> 'seaql_migrations' \
+                AND relnamespace = 'public'::regnamespace AND relname <> 'seaql_migrations' AND NOT relispartition \
                 AND NOT (has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT'))) \
                FROM pg_roles WHERE rolname = current_user";
     let row = sqlx::query(sql).fetch_one(connection).await?;

@@ -48,6 +48,8 @@ impl Servers {
                     ("statement_timeout", "60000"),
                     ("lock_timeout", "30000"),
                     ("idle_in_transaction_session_timeout", "120000"),
+                    // Statements are short and many.
+                    ("jit", "off"),
                 ])
                 .disable_statement_logging()
         });

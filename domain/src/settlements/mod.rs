@@ -23,7 +23,7 @@ use moka::future::Cache;
 use crate::caller::{Permission, Scoped, Writer};
 use crate::contracts::Period;
 use crate::db::TenantTx;
-use crate::error::Result;
+use crate::error::{Code, Problem, Result};
 use crate::ids::{ContractId, PartnerId, SettlementId, TenantId};
 use crate::page::{Page, PageRequest};
 use crate::secrets::{base64url, sha256};
@@ -132,6 +132,13 @@ pub(crate) async fn periods_in(tx: &TenantTx, contract: ContractId) -> Result<Ve
 /// Counts all facts anew after terms, products or players changed for times that already have some.
 pub(crate) async fn reprice_in(scoped: &Scoped, tx: &TenantTx, only: Option<ContractId>) -> Result<()> {
     let mut tally = transactions::tally_in(scoped, tx).await?;
+    if tally.missing > 0 {
+        let message = format!(
+            "{} transactions are in an archive; what was settled is counted anew when they are back",
+            tally.missing
+        );
+        return Err(Problem::new(Code::WrongState, "", message).into());
+    }
     transactions::replace_pending_in(tx, &tally).await?;
     accrue::replace_in(tx, scoped.clock(), std::mem::take(&mut tally.deltas), only).await
 }

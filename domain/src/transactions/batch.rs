@@ -160,9 +160,13 @@ pub struct Decision {
     pub outcomes: Vec<Vec<RecordOutcome>>,
 }
 
+/// The bytes of a piece of a file, or of the requests of a batch for one source.
 pub struct NewBlock {
     pub id: BlockId,
-    pub submission: usize,
+    pub source: SourceId,
+    pub run: Option<ImportRunId>,
+    pub file_offset: u64,
+    pub length: usize,
     pub compressed: Vec<u8>,
     pub sha256: [u8; 32],
 }

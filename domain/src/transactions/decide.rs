@@ -1,7 +1,7 @@
 //! The decision about one batch: what is new, what is known, what is wrong, and what the new facts add to which
 //! running totals. Nothing here waits or reads a clock.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::contracts::{Book, Pricer, UnpricedReason, Verdict};
 use crate::error::{Code, Problem};
@@ -32,25 +32,39 @@ pub fn decide(prepared: Prepared, found: &Found, context: &Context, ids: &dyn Id
         verdicts: Vec::new(),
         out: Decision::default(),
     };
+    // Requests of one source share a block: to pack each alone, and to write a row for it, costs more than its facts do.
+    let mut shared: BTreeMap<SourceId, (BlockId, Vec<u8>)> = BTreeMap::new();
     for (number, (submission, records)) in submissions.iter().zip(checked).enumerate() {
-        let block = ids.block();
+        let (block, start) = match submission.piece {
+            Some(_) => (ids.block(), 0),
+            None => {
+                let (id, raw) = shared.entry(submission.source).or_insert_with(|| (ids.block(), Vec::new()));
+                (*id, raw.len())
+            }
+        };
         let before = deciding.referenced();
         let mut outcomes = Vec::with_capacity(records.len());
         for (index, record) in records.into_iter().enumerate() {
-            outcomes.push(deciding.record((number, submission), index, record, block));
+            outcomes.push(deciding.record((number, submission), index, record, (block, start)));
         }
         deciding.out.outcomes.push(outcomes);
         // Bytes are kept when a fact or a conflict points into them; a file of replays is there already.
-        if deciding.referenced() > before {
-            let sha256 = crate::secrets::sha256(&submission.raw);
-            deciding.out.blocks.push(NewBlock {
-                id: block,
-                submission: number,
-                compressed: compress(&submission.raw),
-                sha256,
-            });
+        if deciding.referenced() == before {
+            continue;
+        }
+        match submission.piece {
+            Some(piece) => deciding.out.blocks.push(NewBlock {
+                run: Some(piece.run),
+                file_offset: submission.file_offset,
+                ..NewBlock::of(block, submission.source, &submission.raw)
+            }),
+            None => {
+                shared.entry(submission.source).or_insert_with(|| (block, Vec::new())).1.extend(&*submission.raw);
+            }
         }
     }
+    let shared = shared.into_iter().filter(|(_, (_, raw))| !raw.is_empty());
+    deciding.out.blocks.extend(shared.map(|(source, (id, raw))| NewBlock::of(id, source, &raw)));
     deciding.finish();
     let decision = deciding.out;
     (decision, submissions)
@@ -59,6 +73,13 @@ pub fn decide(prepared: Prepared, found: &Found, context: &Context, ids: &dyn Id
 fn compress(raw: &[u8]) -> Vec<u8> {
     // Compressing into memory fails only when memory is out, and then so does everything else.
     zstd::bulk::compress(raw, 1).unwrap_or_else(|_| raw.to_vec())
+}
+
+impl NewBlock {
+    fn of(id: BlockId, source: SourceId, raw: &[u8]) -> Self {
+        let (length, sha256) = (raw.len(), crate::secrets::sha256(raw));
+        Self { id, source, run: None, file_offset: 0, length, compressed: compress(raw), sha256 }
+    }
 }
 
 struct Deciding<'a> {
@@ -87,7 +108,7 @@ impl Deciding<'_> {
         (number, submission): (usize, &Submission),
         index: usize,
         record: Result<Vec<Checked>, Problem>,
-        block: BlockId,
+        (block, start): (BlockId, usize),
     ) -> RecordOutcome {
         let incoming = &submission.records[index];
         let facts = match record.and_then(|facts| self.judge(&facts).map(|()| facts)) {
@@ -97,7 +118,7 @@ impl Deciding<'_> {
         if facts.is_empty() {
             return RecordOutcome::Ignored;
         }
-        let at = At { block, offset: incoming.offset, length: incoming.length };
+        let at = At { block, offset: start + incoming.offset, length: incoming.length };
         RecordOutcome::Taken(facts.into_iter().map(|checked| self.take(checked, at, submission.run())).collect())
     }
 

@@ -150,7 +150,9 @@ async fn run_once(writer: &Writer, submissions: Vec<Submission>, keep: bool) -> 
     }
     let mut found = find::find(&tx, &prepared.wanted, context.book.needs_rounds()).await?;
     quarantine::find_in(&tx, &prepared.wanted, &mut found).await?;
-    let newest = newest_in(&tx).await?;
+    let newest = writer.lanes().newest.get(&writer.tenant()).await;
+    let newest = newest_in(&tx, newest.unwrap_or(TransactionId::NONE)).await?;
+    writer.lanes().newest.insert(writer.tenant(), newest).await;
     if let Some(seat) = &mut seat {
         anomalies::prepare_in(writer, &tx, seat, context.epoch, newest).await;
     }
@@ -204,7 +206,7 @@ async fn write(
     judged: &Judged,
 ) -> Result<()> {
     let now = scoped.clock().now();
-    store::write(tx, decision, submissions, judged, now).await?;
+    store::write(tx, decision, judged, now).await?;
     let facts = decision.facts.iter().map(|new| (new.id, new.fact.source, new.fact.test));
     anomalies::write_in(tx, scoped.clock(), facts, judged).await?;
     find::find_conflicting(tx, decision).await?;

@@ -17,7 +17,6 @@ use crate::time::Timestamp;
 
 use super::TransactionFilter;
 use super::batch::{Decision, RoundKey, Unpriced};
-use super::submission::Submission;
 use super::tables::{Column, Entity, Model, block, rollback, round, unpriced, waiting};
 use super::transaction::{Affects, Fact, Player};
 
@@ -84,14 +83,7 @@ const UNPRICED: Insert = Insert {
 };
 
 /// Writes the facts of a batch and what hangs on them. Conflicts, quarantine and totals have stores of their own.
-pub(super) async fn write(
-    tx: &TenantTx,
-    decision: &Decision,
-    submissions: &[Submission],
-    judged: &Judged,
-    now: Timestamp,
-) -> Result<(), DbErr> {
-    tx.bulk_insert(&BLOCKS, block_values(decision, submissions, now)).await?;
+pub(super) async fn write(tx: &TenantTx, decision: &Decision, judged: &Judged, now: Timestamp) -> Result<(), DbErr> {
     let (mut rows, mut keys) =
         (Vec::with_capacity(decision.facts.len() * 27), Vec::with_capacity(decision.facts.len() * 4));
     for (number, new) in decision.facts.iter().enumerate() {
@@ -101,13 +93,17 @@ pub(super) async fn write(
         let fact = &new.fact;
         keys.extend([fact.source.into(), fact.external_id.as_str().into(), new.id.into(), new.hash.to_vec().into()]);
     }
-    tx.bulk_insert(&TRANSACTIONS, rows).await?;
-    tx.bulk_insert(&KEYS, keys).await?;
     let rollbacks = decision.rollbacks.iter();
     let rollbacks = rollbacks.flat_map(|((source, reverses), id, matched)| -> [Value; 4] {
         [(*source).into(), reverses.as_str().into(), (*id).into(), (*matched).into()]
     });
-    tx.bulk_insert(&ROLLBACKS, rollbacks.collect()).await?;
+    tx.bulk_insert_all(vec![
+        (&BLOCKS, block_values(decision, now)),
+        (&TRANSACTIONS, rows),
+        (&KEYS, keys),
+        (&ROLLBACKS, rollbacks.collect()),
+    ])
+    .await?;
     for (source, reverses) in &decision.matched {
         use rollback::{Column, Entity};
         tx.update::<Entity>(|q| {
@@ -139,15 +135,14 @@ pub(super) async fn write(
     tx.bulk_insert(&UNPRICED, unpriced_values(&decision.unpriced)).await
 }
 
-fn block_values(decision: &Decision, submissions: &[Submission], now: Timestamp) -> Vec<Value> {
+fn block_values(decision: &Decision, now: Timestamp) -> Vec<Value> {
     let blocks = decision.blocks.iter().flat_map(|block| -> [Value; 8] {
-        let submission = &submissions[block.submission];
         [
             block.id.into(),
-            submission.source.into(),
-            submission.run().map(|run| run.0).into(),
-            i64::try_from(submission.file_offset).unwrap_or(i64::MAX).into(),
-            length(submission.raw.len()).into(),
+            block.source.into(),
+            block.run.map(|run| run.0).into(),
+            i64::try_from(block.file_offset).unwrap_or(i64::MAX).into(),
+            length(block.length).into(),
             block.sha256.to_vec().into(),
             block.compressed.clone().into(),
             now.into(),
@@ -260,6 +255,17 @@ pub async fn unpriced_counts(
         wanted.iter().flat_map(|(contract, before)| -> [Value; 2] { [(*contract).into(), (*before).into()] });
     let rows = tx.bulk_query::<Count>(&sql, parameters.collect()).await?;
     Ok(rows.into_iter().map(|row| ((row.contract, row.before), u64::try_from(row.facts).unwrap_or_default())).collect())
+}
+
+/// How many facts were recorded, whether or not they are still there.
+pub(super) async fn count_keys(tx: &TenantTx) -> Result<u64, DbErr> {
+    #[derive(FromQueryResult)]
+    struct Count {
+        keys: i64,
+    }
+    let sql = "SELECT count(*) AS keys FROM transaction_keys WHERE tenant_id = ?";
+    let rows = tx.bulk_query::<Count>(sql, Vec::new()).await?;
+    Ok(rows.first().map_or(0, |row| u64::try_from(row.keys).unwrap_or_default()))
 }
 
 /// A fact as it reads back, and the hash that it was recorded with.

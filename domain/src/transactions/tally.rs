@@ -28,6 +28,10 @@ pub(crate) struct Tally {
     undone: HashSet<TransactionId>,
     /// Transactions that are not what was recorded.
     altered: Vec<TransactionId>,
+    /// How many were read.
+    facts: u64,
+    /// How many more were recorded: a month of them may have been taken into an archive.
+    pub missing: u64,
 }
 
 /// Reads all facts back and prices them. The versions are those that `tx` sees, activated in it or before.
@@ -40,6 +44,7 @@ pub(crate) async fn tally_in(scoped: &Scoped, tx: &TenantTx) -> Result<Tally> {
         let page = store::facts_after(tx, after).await?;
         let Some(last) = page.last() else {
             tally.unpriced.retain(|row| !tally.undone.contains(&row.transaction));
+            tally.missing = store::count_keys(tx).await?.saturating_sub(tally.facts);
             return Ok(tally);
         };
         after = last.id;
@@ -73,6 +78,7 @@ impl Tally {
     ) -> Self {
         let mut pricer = Pricer::new(&context.book);
         let mut verdicts = Vec::new();
+        self.facts += page.len() as u64;
         self.undone.extend(undone.values().map(|(id, _)| *id));
         for Stored { id, fact, hash } in page {
             if fact.payload_hash() != hash.as_slice() {
@@ -142,5 +148,7 @@ pub(crate) async fn check_in(tx: &TenantTx, tally: &Tally) -> Result<Vec<String>
         let how = if listed.contains(&(*id, *contract, what.clone())) { "is listed" } else { "is not listed" };
         format!("{id} {how} as not counted by {contract} ({what}), which is not so")
     });
-    Ok(altered.chain(differ).collect())
+    let missing =
+        (tally.missing > 0).then(|| format!("{} transactions were recorded and are not there", tally.missing));
+    Ok(altered.chain(differ).chain(missing).collect())
 }

@@ -6,7 +6,6 @@ use domain::time::MICROS_PER_DAY;
 use serde_json::json;
 
 use crate::facts::*;
-use crate::support::*;
 
 async fn partner_under_key(scoped: &domain::Scoped, key: &str, name: &str) -> String {
     let keyed = scoped.once(key, "createPartner", [1; 32]).expect("a good key");

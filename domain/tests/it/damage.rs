@@ -117,3 +117,25 @@ async fn what_is_gone_or_was_put_in_is_found() {
     )
     .await;
 }
+
+#[tokio::test]
+async fn facts_that_are_away_are_counted_for_nothing_and_never_as_if_they_had_not_been() {
+    let (world, january) = world().await;
+    // As a month is that was taken into an archive.
+    world.app.execute("CREATE TABLE away AS SELECT * FROM transactions; DELETE FROM unscored; DELETE FROM anomaly_case_transactions; DELETE FROM transactions WHERE external_id = '1'").await;
+    let findings = world.admin.check_books().await.expect("a check").findings;
+    assert!(findings.contains(&"1 transactions were recorded and are not there".to_owned()), "{findings:?}");
+    let contract = world.admin.settlements_by_ids(&[january]).await.unwrap()[0].contract_id;
+    let lines = world.lines(contract, "2024-02").await;
+    let draft = world
+        .admin
+        .draft_contract_version(contract, terms(json!({ "validFrom": "2024-02-01" })))
+        .await
+        .expect("a draft");
+    let refused = world.admin.activate_contract_version(contract, draft.version).await;
+    assert_eq!(problems(refused), ["WRONG_STATE"]);
+    assert_eq!(world.lines(contract, "2024-02").await, lines);
+    world.app.execute("INSERT INTO transactions SELECT * FROM away WHERE external_id = '1'").await;
+    world.admin.activate_contract_version(contract, draft.version).await.expect("it is in force");
+    world.check_books().await;
+}

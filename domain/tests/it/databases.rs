@@ -93,6 +93,8 @@ impl TestDatabase {
             create(server, &format!("CREATE DATABASE {name} OWNER saldo_owner")).await;
             let url = url_of(server, "saldo_owner", &name);
             migrations::up(&url).await.expect("the schema");
+            // Around the time at which tests begin; what lies beyond goes into the partition for others.
+            migrations::partitions::make_from(&url, "2024-02", 2).await.expect("partitions");
             migrations::grant(&url, "saldo_server").await.expect("the server's rights");
             create(&url_of(server, "postgres", &name), SQLITES).await;
             name

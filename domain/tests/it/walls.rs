@@ -10,7 +10,7 @@ const INSTALLATION: [&str; 3] = ["seaql_migrations", "signing_keys", "tenants"];
 const BOUND: &str = "(tenant_id = (NULLIF(current_setting('app.tenant'::text, true), ''::text))::uuid)";
 
 /// Each question, and what is to be said of each row of its answer. All of them are to have none.
-const RULES: [(&str, &str); 11] = [
+const RULES: [(&str, &str); 12] = [
     (
         "has no row level security, or not for its owner",
         "SELECT relname::text FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace
@@ -56,6 +56,11 @@ const RULES: [(&str, &str); 11] = [
         "is a view, a sequence or a foreign table",
         "SELECT relname::text FROM pg_class WHERE relkind IN ('v', 'm', 'S', 'f') AND relnamespace = 'public'::regnamespace",
     ),
+    (
+        "is a partition that the server can reach past its table",
+        "SELECT relname::text FROM pg_class WHERE relispartition AND relkind = 'r' AND relnamespace = 'public'::regnamespace
+         AND has_table_privilege('saldo_server', pg_class.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE')",
+    ),
     ("is a function", "SELECT proname::text FROM pg_proc WHERE pronamespace = 'public'::regnamespace"),
     ("is a trigger", "SELECT tgname::text FROM pg_trigger WHERE NOT tgisinternal"),
     (
@@ -85,6 +90,7 @@ async fn findings(database: &TestDatabase) -> Vec<String> {
     findings
 }
 
+/// Partitions among them.
 async fn tables(database: &TestDatabase) -> Vec<String> {
     let sql = "SELECT relname::text FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace
                AND relname NOT IN ('seaql_migrations', 'signing_keys', 'tenants') ORDER BY relname";
@@ -151,6 +157,7 @@ async fn whatever_is_taken_from_the_wall_is_found() {
             "emptied is a foreign key that would empty the tenant",
         ),
         ("GRANT ALL ON ledger_legs TO saldo_server", "", "ledger_legs UPDATE is a right"),
+        ("GRANT SELECT ON transactions_2024_03 TO saldo_server", "", "transactions_2024_03 is a partition"),
     ] {
         app.execute(damage).await;
         let all = findings(&app.database).await;
@@ -195,6 +202,12 @@ async fn the_servers_role_sees_and_writes_one_tenants_rows() {
     let mut bound = session(&app.database, Some(acme_id)).await;
     let mut other = session(&app.database, Some(uuid::Uuid::max())).await;
     for table in tables(&app.database).await {
+        if table.starts_with("transactions_2") || table == "transactions_other" {
+            let read = format!("SELECT count(*) FROM {table}");
+            let why = refusal(&mut bound, &read).await.unwrap_or_default();
+            assert!(why.contains("permission denied"), "{read}: {why}");
+            continue;
+        }
         assert_eq!((count(&mut unbound, &table).await, count(&mut other, &table).await), (0, 0), "{table}");
         let own = app.number(&format!("SELECT count(*) FROM {table} WHERE tenant_id = '{acme_id}'")).await;
         assert_eq!(count(&mut bound, &table).await, own, "{table}");
@@ -225,6 +238,120 @@ async fn the_servers_role_sees_and_writes_one_tenants_rows() {
             assert!(why.contains("permission denied"), "{sql}: {why}");
         }
     }
+}
+
+#[tokio::test]
+async fn months_are_made_ahead_taken_out_and_put_back() {
+    use migrations::partitions;
+    if skipped() {
+        return;
+    }
+    let app = TestApp::new().await;
+    let url = &app.database.owner_url;
+    let rows = async |of: &str| app.number(&format!("SELECT count(*) FROM {of}")).await;
+    let months = async || -> Vec<String> {
+        let listed = partitions::list(url).await.expect("a list").into_iter();
+        listed.map(|partition| partition.month.unwrap_or(partition.name)).collect()
+    };
+    assert_eq!(months().await, ["2024-02", "2024-03", "transactions_other"]);
+    let tenant = app.tenant("acme").await;
+    let game = tenant.crash_game(&app, "utf-8").await;
+    let file =
+        "Id,GameID,Username,Bet,CashedOut,Bonus,Profit,BustedAt,PlayDate\n1,1,ada,1,NA,NA,NA,2,2024-01-01T00:00:00Z\n";
+    assert_eq!(tenant.import(game.source, "a.csv", file.as_bytes()).await.recorded, 1);
+    // Ids of one process never go back, and tests share one: what is recorded when is said in SQL.
+    let id = |when: &str| uuid::Uuid::from_u128(u128::try_from(at(when).0 / 1_000).expect("since 1970") << 80);
+    app.execute(&format!("UPDATE transactions SET id = '{}'", id("2024-02-01T00:00:00Z"))).await;
+    assert_eq!(rows("transactions_2024_02").await, 1);
+    let record = async |when: &str| {
+        let id = id(when);
+        let values = format!("(json_populate_record(known, '{{\"id\": \"{id}\"}}')).*");
+        let insert = format!("INSERT INTO transactions SELECT {values} FROM transactions AS known LIMIT 1");
+        app.execute(&insert).await;
+    };
+    record("2024-03-31T23:59:59.999Z").await;
+    assert_eq!(rows("transactions_2024_03").await, 1);
+    // Nobody made April; it is recorded all the same, and moves when somebody does, with what names it.
+    record("2024-04-01T00:00:00Z").await;
+    let unscored = "INSERT INTO unscored SELECT tenant_id, id, source_id FROM transactions_other WHERE id::text LIKE '018e96f4-a800%'";
+    app.execute(unscored).await;
+    assert_eq!(rows("unscored").await, 1);
+    let others = rows("transactions_other").await;
+    assert_eq!(
+        partitions::make_from(url, "2024-03", 3).await.unwrap(),
+        ["transactions_2024_04", "transactions_2024_05"]
+    );
+    assert_eq!((rows("transactions_2024_04").await, rows("transactions_other").await), (1, others - 1));
+    assert!(partitions::make_from(url, "2024-03", 3).await.unwrap().is_empty());
+    assert_eq!(findings(&app.database).await, Vec::<String>::new());
+    record("2024-04-30T23:59:59.999Z").await;
+    record("2024-05-01T00:00:00Z").await;
+    record("2024-05-31T23:59:59.999Z").await;
+    assert_eq!((rows("transactions_2024_04").await, rows("transactions_2024_05").await), (2, 2));
+
+    // April has rows without a score, March has none.
+    assert!(partitions::detach(url, "2024-04").await.unwrap_err().to_string().contains("foreign key"));
+    let all = rows("transactions").await;
+    assert_eq!(partitions::detach(url, "2024-03").await.unwrap(), "archive.transactions_2024_03");
+    assert_eq!((rows("transactions").await, rows("archive.transactions_2024_03").await), (all - 1, 1));
+    assert_eq!(findings(&app.database).await, Vec::<String>::new());
+    let mut server = session(&app.database, Some(tenant.id().0)).await;
+    assert!(refusal(&mut server, "SELECT count(*) FROM archive.transactions_2024_03").await.is_some());
+    assert_eq!(partitions::attach(url, "2024-03").await.unwrap(), "transactions_2024_03");
+    assert_eq!(rows("transactions").await, all);
+    assert_eq!(findings(&app.database).await, Vec::<String>::new());
+    assert!(months().await.contains(&"2024-05".to_owned()));
+}
+
+#[tokio::test]
+async fn a_month_whose_settlements_are_open_stays() {
+    if skipped() {
+        return;
+    }
+    let world = crate::facts::World::new().await;
+    world.contract("share", serde_json::json!({})).await;
+    world.recorded(&[crate::facts::stake("1", "100", "01-10")]).await;
+    let url = &world.app.database.owner_url;
+    let refused = migrations::partitions::detach(url, "2024-03").await.unwrap_err().to_string();
+    assert!(refused.contains("the tenant acme has 1 open settlements"), "{refused}");
+}
+
+/// What a database holds that was there before there were partitions.
+#[tokio::test]
+async fn a_table_without_partitions_becomes_one_with() {
+    use migrations::MigratorTrait;
+    if skipped() {
+        return;
+    }
+    let app = TestApp::new().await;
+    let columns = "tenant_id, id, source_id, external_id, amount, score";
+    let all = format!("SELECT row({columns})::text FROM transactions ORDER BY id");
+    let tenant = app.tenant("acme").await;
+    let game = tenant.crash_game(&app, "utf-8").await;
+    tenant.admin.break_detector(true).await;
+    let file =
+        "Id,GameID,Username,Bet,CashedOut,Bonus,Profit,BustedAt,PlayDate\n1,1,ada,1,NA,NA,NA,2,2024-01-01T00:00:00Z\n";
+    tenant.import(game.source, "a.csv", file.as_bytes()).await;
+    let before = app.rows(&all).await;
+    app.execute(
+        "ALTER TABLE unscored DROP CONSTRAINT unscored_tenant_id_transaction_id_fkey;
+         ALTER TABLE transactions RENAME TO parted; ALTER TABLE parted RENAME CONSTRAINT transactions_pkey TO parted_pkey;
+         CREATE TABLE transactions (LIKE parted, PRIMARY KEY (tenant_id, id));
+         INSERT INTO transactions SELECT * FROM parted; DROP TABLE parted;
+         ALTER TABLE transactions OWNER TO saldo_owner;
+         ALTER TABLE transactions ENABLE ROW LEVEL SECURITY; ALTER TABLE transactions FORCE ROW LEVEL SECURITY;
+         CREATE POLICY tenant ON transactions USING (tenant_id = NULLIF(current_setting('app.tenant', true), '')::uuid);
+         ALTER TABLE unscored ADD FOREIGN KEY (tenant_id, transaction_id) REFERENCES transactions (tenant_id, id);
+         DELETE FROM seaql_migrations WHERE version >= 'm0007'",
+    )
+    .await;
+    let changes = migrations::Migrator::migrations().iter().filter(|change| change.name() >= "m0007").count();
+    assert_eq!(migrations::up(&app.database.owner_url).await.expect("migrated"), changes);
+    migrations::grant(&app.database.owner_url, "saldo_server").await.expect("the server's rights");
+    assert_eq!(app.rows(&all).await, before);
+    assert_eq!(app.number("SELECT count(*) FROM transactions_other").await, 1);
+    assert_eq!(app.number("SELECT count(*) FROM unscored").await, 1);
+    assert_eq!(findings(&app.database).await, Vec::<String>::new());
 }
 
 #[tokio::test]

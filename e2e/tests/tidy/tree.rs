@@ -10,6 +10,8 @@ use crate::lexer::{lex, places, without_tests};
 pub struct Tree(pub BTreeMap<String, String>);
 
 const SKIPPED: [&str; 5] = [".git", "target", "node_modules", "var", "dist"];
+/// Crates of workspaces of their own.
+const BESIDE: &str = "bench/";
 const KEPT: [&str; 4] = ["rs", "toml", "sql", "md"];
 
 impl Tree {
@@ -56,7 +58,7 @@ impl Tree {
     /// Where compilation begins: each crate's library, binaries, tests, benches and examples.
     fn roots(&self) -> Vec<&str> {
         let is_root = |path: &&str| {
-            let Some((_, inside)) = path.split_once('/') else { return false };
+            let Some((_, inside)) = path.strip_prefix(BESIDE).unwrap_or(path).split_once('/') else { return false };
             let parts: Vec<&str> = inside.split('/').collect();
             match parts[..] {
                 ["build.rs"] | ["src", "lib.rs" | "main.rs"] => true,
@@ -77,7 +79,7 @@ impl Tree {
     /// Files that no test is needed to compile.
     pub fn shipped(&self) -> BTreeSet<String> {
         let mut shipped = self.walk(true);
-        shipped.retain(|path| !path.contains("/tests/") && !path.contains("/benches/"));
+        shipped.retain(|path| !path.contains("/tests/") && !path.contains("/benches/") && !path.starts_with(BESIDE));
         shipped
     }
 
