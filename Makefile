@@ -39,7 +39,7 @@ test: lint clients browser postgres redis ## Every check and test: formatting, l
 	@test -f "$${SALDO_TEST_DATA:-../shared/data}/crash-game-rounds.csv" || \
 	  printf 'Note: crash-game-rounds.csv is not there (SALDO_TEST_DATA names its folder); tests on it are skipped.\n'
 	$(CARGO) test --workspace
-	@if e2e/with-postgres.sh --there 2>/dev/null; then \
+	@set -e; if e2e/with-postgres.sh --there 2>/dev/null; then \
 	  printf '\n==> Testing the core and the API on PostgreSQL\n'; \
 	  e2e/with-postgres.sh $(CARGO) test --package domain --package api --test it; \
 	  printf '\n==> Breaking things under several processes on PostgreSQL\n'; \

@@ -1,8 +1,9 @@
 //! [`Cluster`]: two PostgreSQL servers on loopback, of which the second follows the first.
 
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+
+use crate::postgres::{as_server, free_port, hand_over, newest_bin};
 
 pub struct Cluster {
     folder: PathBuf,
@@ -19,16 +20,11 @@ impl Cluster {
     /// `None`, and a word about it, where PostgreSQL is not installed. Where it is `synchronous`, each commit waits until
     /// the second server has it.
     pub fn start(name: &str, synchronous: bool) -> Option<Self> {
-        let Some(programs) = programs() else {
-            eprintln!("SKIPPED: PostgreSQL is not installed (on Debian: apt-get install postgresql)");
-            return None;
-        };
+        let programs = newest_bin()?;
         let folder = std::env::temp_dir().join(format!("saldo-cluster-{}-{name}", std::process::id()));
         std::fs::remove_dir_all(&folder).ok();
         std::fs::create_dir_all(&folder).expect("a folder");
-        if is_root() {
-            std::os::unix::fs::chown(&folder, Some(postgres_user()), None).expect("it is the server's");
-        }
+        hand_over(&folder);
         let servers = ["one", "two"].map(|name| Server { port: free_port(), data: folder.join(name) });
         let cluster = Self { folder, programs, servers };
         let [one, two] = &cluster.servers;
@@ -121,16 +117,10 @@ impl Cluster {
     /// Runs one of the server's programs as its user, since it refuses to be root.
     fn done(&self, program: &str, arguments: &[&str]) -> Output {
         let program = self.programs.join(program);
-        let mut command = if is_root() {
-            let mut command = Command::new("setpriv");
-            command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups", "--"]).arg(&program);
-            command
-        } else {
-            Command::new(&program)
-        };
+        let mut command = as_server(&program, &self.folder);
         // What these write waits for no standby: at first there is none.
         command.env("PGOPTIONS", "-c synchronous_commit=local");
-        let output = command.args(arguments).current_dir(&self.folder).stdin(Stdio::null()).stderr(Stdio::piped());
+        let output = command.args(arguments).stderr(Stdio::piped());
         // pg_ctl leaves a server behind that keeps what it was given.
         let output =
             if program.ends_with("pg_ctl") { output.stdout(Stdio::null()).stderr(Stdio::null()) } else { output };
@@ -154,31 +144,4 @@ impl Drop for Cluster {
         }
         std::fs::remove_dir_all(&self.folder).ok();
     }
-}
-
-fn programs() -> Option<PathBuf> {
-    let mut found: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .filter_map(|version| Some(version.ok()?.path().join("bin")))
-        .filter(|bin| bin.join("initdb").exists())
-        .collect();
-    found.sort_by_key(|bin| {
-        bin.parent().and_then(Path::file_name).map(|name| name.to_string_lossy().parse::<u32>().ok())
-    });
-    found.pop()
-}
-
-fn is_root() -> bool {
-    std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").expect("Linux")) == 0
-}
-
-fn postgres_user() -> u32 {
-    let users = std::fs::read_to_string("/etc/passwd").expect("users");
-    let user = users.lines().find_map(|line| line.strip_prefix("postgres:")).expect("the user postgres");
-    user.split(':').nth(1).and_then(|id| id.parse().ok()).expect("its number")
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port()
 }

@@ -14,12 +14,14 @@ use crate::crash::{Game, books_balance, set_up, settlements};
 use crate::follower::{Heard, Way, messages, place};
 use crate::saldo::Saldo;
 
-const TRANSACTIONS: usize = 8_000;
+const TRANSACTIONS: usize = 10_000;
+/// However few batches it takes: each feeder has a month of its own, so that no two transactions of a batch move the same
+/// settlement.
 const UPDATES: i64 = 10_000;
-const FEEDERS: usize = 6;
+const FEEDERS: usize = MONTHS.len();
 const FOLLOWERS: usize = 24;
 const KILLS: usize = 3;
-const MONTHS: [&str; 4] = ["2021-11", "2021-12", "2022-01", "2022-02"];
+const MONTHS: [&str; 6] = ["2021-11", "2021-12", "2022-01", "2022-02", "2022-03", "2022-04"];
 
 struct Server {
     saldo: RwLock<Saldo>,

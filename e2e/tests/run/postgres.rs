@@ -94,9 +94,7 @@ impl Postgres {
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("saldo-postgres-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder");
-        if is_root() {
-            assert!(Command::new("chown").arg("postgres").arg(&folder).status().expect("chown").success());
-        }
+        hand_over(&folder);
         let data = folder.join("data");
         let mut initdb = as_server(&bin.join("initdb"), &folder);
         initdb.arg("--pgdata").arg(&data).args(["--username=postgres", "--auth=trust", "--encoding=UTF8"]);
@@ -148,7 +146,7 @@ impl Drop for Postgres {
     }
 }
 
-fn newest_bin() -> Option<PathBuf> {
+pub fn newest_bin() -> Option<PathBuf> {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let bins = versions.map(|entry| entry.path().join("bin")).filter(|bin| bin.join("initdb").exists());
     let newest = bins.max_by_key(|bin| {
@@ -165,8 +163,15 @@ fn is_root() -> bool {
     std::fs::metadata("/proc/self").expect("Linux").uid() == 0
 }
 
+/// Gives a folder to the user that the server runs as.
+pub fn hand_over(folder: &Path) {
+    if is_root() {
+        assert!(Command::new("chown").arg("postgres").arg(folder).status().expect("chown").success());
+    }
+}
+
 /// The server refuses to run as root.
-fn as_server(program: &Path, folder: &Path) -> Command {
+pub fn as_server(program: &Path, folder: &Path) -> Command {
     let mut command = if is_root() {
         let mut command = Command::new("setpriv");
         command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups", "--"]).arg(program);
@@ -196,6 +201,6 @@ fn spawn(bin: &Path, folder: &Path, port: u16) -> Child {
     command.stdout(Stdio::null()).stderr(log).spawn().expect("postgres starts")
 }
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port()
 }
