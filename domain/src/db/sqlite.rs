@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use sea_orm::{DatabaseConnection, SqliteTransactionMode, SqlxSqliteConnector, TransactionOptions};
-use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection};
 
 use super::{OpenError, POOL_WAIT, shown};
 
@@ -68,8 +68,10 @@ pub(super) fn pools(path: &Path) -> Result<(DatabaseConnection, DatabaseConnecti
             .acquire_timeout(POOL_WAIT)
             .after_release(|connection, _| {
                 Box::pin(async move {
-                    sqlx::raw_sql("BEGIN; ROLLBACK").execute(&mut *connection).await.ok();
-                    Ok(true)
+                    let is_outside = sqlx::raw_sql("BEGIN; ROLLBACK").execute(&mut *connection).await.is_ok();
+                    // Where SQLite itself gave a transaction up (the disk is full), sqlx goes on counting it: the next one
+                    // would be a savepoint, and its COMMIT none. Such a session is closed.
+                    Ok(is_outside && !connection.is_in_transaction())
                 })
             })
             .connect_lazy_with(options)

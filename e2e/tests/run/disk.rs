@@ -90,13 +90,17 @@ async fn a_full_disk_refuses_the_whole_of_a_request_and_goes_on_when_there_is_ro
     assert!(fitting > 0);
     assert_eq!(recorded(&refusal), 0, "all of a request or nothing");
     let text = refusal.to_string();
-    assert!(refusal["errors"][0]["extensions"]["code"].is_string(), "{text}");
+    assert_eq!(refusal["errors"][0]["extensions"]["code"], json!("UNAVAILABLE"), "{text}");
     assert!(!text.contains("disk") && !text.contains("saldo.db"), "what is inside is not shown: {text}");
     // It still answers, and nothing of the refused request is there.
     let count = async |saldo: &Saldo| settlements(saldo, &game).await[0]["transactionCount"].clone();
     assert_eq!(count(&saldo).await, json!(fitting * BATCH));
 
     std::fs::remove_file(&ballast).expect("removed");
+    // A change that the rules refuse takes its transaction back: once that left the next one without a COMMIT of its own.
+    let create = "mutation { createProduct(input: { code: \"crash\", name: \"Again\" }) { userErrors { code } } }";
+    let refused = saldo.graphql(Some(&game.token), create, json!({})).await;
+    assert_eq!(refused["createProduct"]["userErrors"][0]["code"], json!("ALREADY_EXISTS"));
     let again = record(&saldo, &game, fitting).await;
     assert_eq!(recorded(&again), BATCH, "{again}");
     assert_eq!(count(&saldo).await, json!((fitting + 1) * BATCH));
