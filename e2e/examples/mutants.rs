@@ -112,7 +112,8 @@ pub(crate) fn is_mutant(number: usize) -> bool {
 fn main() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository");
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    let copy = target.join("mutants");
+    // Cargo takes the copy's crates for the tree's own: they must not be built in one place.
+    let (copy, target) = (target.join("mutants/tree"), target.join("mutants/target"));
     copy_sources(root, &copy);
     plant(&copy);
     let tests = build(&copy, &target);
@@ -179,7 +180,7 @@ fn plant(copy: &Path) {
     write(&library, original(&library) + SWITCH);
 }
 
-/// The tests of the core; libraries are those that are built already.
+/// The tests of the core.
 fn build(copy: &Path, target: &Path) -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let built = Command::new(cargo)
