@@ -119,8 +119,15 @@ impl Foreign {
                 return Some(id.to_owned());
             }
         }
-        let numbers = lower.split(|c: char| !c.is_ascii_digit() && c != '.').map(figure);
-        numbers.into_iter().find(|number| self.figures.contains(number))
+        // Some id, whoever's, has any digits in it.
+        let is_id = |token: &str| {
+            token.chars().filter(char::is_ascii_hexdigit).count() >= 32
+                && token.chars().all(|c| c.is_ascii_hexdigit() || c == '-')
+        };
+        let tokens = lower.split(|c: char| !c.is_ascii_alphanumeric() && c != '.' && c != '-');
+        let tokens = tokens.filter(|token| !is_id(token));
+        let mut numbers = tokens.flat_map(|token| token.split(|c: char| !c.is_ascii_digit() && c != '.')).map(figure);
+        numbers.find(|number| self.figures.contains(number))
     }
 }
 
