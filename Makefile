@@ -116,7 +116,7 @@ bench: tools ## Measure recording beside raw inserts, and with live subscribers 
 	$(CARGO) bench --package e2e --bench live
 	@if e2e/with-postgres.sh --there 2>/dev/null; then $(MAKE) --no-print-directory bench-postgres; fi
 
-# One part alone: make bench-postgres PARTS="bulk close". cala-ledger, beside which it is measured, is no dependency of
+# One part alone: make bench-postgres PARTS="bulk http". cala-ledger, beside which it is measured, is no dependency of
 # Saldo: it has a workspace and a lockfile of its own.
 bench-postgres: tools ## Measure recording on PostgreSQL, beside raw inserts, pgbench and cala-ledger (PARTS names some of it)
 	$(call step,Building cala-ledger)
@@ -124,6 +124,7 @@ bench-postgres: tools ## Measure recording on PostgreSQL, beside raw inserts, pg
 	$(call step,Measuring on PostgreSQL)
 	SALDO_BENCH_CALA="$(CALA)/release/cala" e2e/with-postgres.sh --durable \
 	  $(CARGO) bench --package domain --bench postgres -- $(PARTS)
+	@case " $(or $(PARTS),http) " in *" http "*) e2e/with-postgres.sh --durable $(CARGO) bench --package api --bench http;; esac
 
 # Five splits of eight real data sets; the Python packages live in an environment of their own under target/.
 compare: tools ## Measure the anomaly detector beside scikit-learn's and PyOD's (needs Python 3.11 and the data sets)

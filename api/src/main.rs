@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// Faster than the system's where many threads allocate: a tenth of what recording costs.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     api::cli::run()
 }

@@ -23,6 +23,10 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Connection, Row, SqliteConnection};
 use support::TestApp;
 
+/// As the server has.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const RECORDS: u32 = 150_000;
 const ROUNDS: usize = 3;
 /// Rows of one raw transaction: what a batch of the pipeline has.

@@ -3,6 +3,58 @@
 
 use std::time::{Duration, Instant};
 
+pub const ROUNDS: usize = 3;
+
+/// What a number of transactions cost.
+#[derive(Clone, Copy)]
+pub struct Cost {
+    pub rows: usize,
+    pub spent: Spent,
+}
+
+impl Cost {
+    /// Microseconds of server and client for a transaction.
+    pub fn cpu(self) -> f64 {
+        (self.spent.client + self.spent.server).as_secs_f64() * 1e6 / self.rows as f64
+    }
+
+    pub fn per_second(self) -> f64 {
+        self.rows as f64 / self.spent.wall.as_secs_f64()
+    }
+}
+
+impl std::fmt::Display for Cost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let server = self.spent.server.as_secs_f64() * 1e6 / self.rows as f64;
+        write!(f, "{:>7.0}/s {:>7.1} µs CPU ({:.1} server)", self.per_second(), self.cpu(), server)
+    }
+}
+
+/// Ratios of some rounds, and the one in the middle.
+#[derive(Default)]
+pub struct Ratios {
+    cpu: Vec<f64>,
+    wall: Vec<f64>,
+}
+
+impl Ratios {
+    /// How many times as cheap, and as fast, one is as the other.
+    pub fn add(&mut self, one: Cost, other: Cost) {
+        self.cpu.push(other.cpu() / one.cpu());
+        self.wall.push(one.per_second() / other.per_second());
+    }
+
+    pub fn tell(mut self, what: &str) {
+        let (cpu, wall) = (median(&mut self.cpu), median(&mut self.wall));
+        println!("=> {what}: {cpu:.2} by CPU, {wall:.2} by wall time (medians of {})", self.cpu.len());
+    }
+}
+
+pub fn median(numbers: &mut [f64]) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
 #[derive(Clone, Copy, Debug)]
 pub struct Spent {
     pub wall: Duration,

@@ -158,7 +158,7 @@ impl Scoped {
             let mut seat = writer.detectors().lease(writer.tenant()).await;
             let tx = writer.begin().await?;
             let context = transactions::load_context_in(&writer, &tx).await?;
-            let newest = transactions::newest_in(&tx, TransactionId::NONE).await?;
+            let newest = transactions::newest_in(&tx).await?;
             scoring::prepare_in(&writer, &tx, &mut seat, context.epoch, newest).await;
             if !seat.works() {
                 tx.rollback().await?;

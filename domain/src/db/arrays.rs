@@ -65,15 +65,43 @@ pub(super) fn insert_sql(into: &Insert, columns: &[&str], with_nulls: bool, firs
             "INSERT INTO {table} (tenant_id, {listed}) SELECT $1, row.* FROM UNNEST({arrays}) AS row {on_conflict}"
         );
     }
-    let column = |(number, name): (usize, &&str)| {
-        let bit = 1_i64 << number;
-        format!("CASE WHEN row.nulls & {bit} = 0 THEN row.{name} END")
-    };
-    let chosen = columns.iter().enumerate().map(column).collect::<Vec<_>>().join(", ");
+    let chosen = chosen(columns, true);
     format!(
         "INSERT INTO {table} (tenant_id, {listed}) SELECT $1, {chosen} FROM UNNEST({arrays}) AS row ({listed}, nulls) \
          {on_conflict}"
     )
+}
+
+/// Takes the next numbers of a tenant's counter: `$2` of them.
+pub(super) fn take_sql(counter: &str) -> String {
+    format!(
+        "INSERT INTO {counter} (tenant_id, sequence, pruned) VALUES ($1, $2, 0) ON CONFLICT (tenant_id) \
+         DO UPDATE SET sequence = {counter}.sequence + excluded.sequence RETURNING sequence"
+    )
+}
+
+/// The same as [`insert_sql`] for rows whose first column gets the numbers that the part `taken` has taken. Parameter
+/// `first` is their count.
+pub(super) fn numbered_sql(into: &Insert, columns: &[&str], with_nulls: bool, first: usize, taken: &str) -> String {
+    let (listed, number) = (columns.join(", "), into.columns[0]);
+    let last = first + columns.len() + usize::from(with_nulls);
+    let arrays = (first + 1..=last).map(|number| format!("${number}")).collect::<Vec<_>>().join(", ");
+    let nulls = if with_nulls { ", nulls" } else { "" };
+    let chosen = chosen(columns, with_nulls);
+    format!(
+        "INSERT INTO {} (tenant_id, {number}, {listed}) SELECT $1, {taken}.sequence - ${first} + row.place, {chosen} \
+         FROM {taken}, UNNEST({arrays}) WITH ORDINALITY AS row ({listed}{nulls}, place)",
+        into.table
+    )
+}
+
+/// The columns of a row, those that its number says are NULL without a value.
+fn chosen(columns: &[&str], with_nulls: bool) -> String {
+    let column = |(number, name): (usize, &&str)| {
+        let bit = 1_i64 << number;
+        if with_nulls { format!("CASE WHEN row.nulls & {bit} = 0 THEN row.{name} END") } else { format!("row.{name}") }
+    };
+    columns.iter().enumerate().map(column).collect::<Vec<_>>().join(", ")
 }
 
 /// Several inserts into different tables as one statement: one round trip.

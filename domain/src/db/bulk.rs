@@ -31,29 +31,96 @@ impl Db {
     }
 }
 
+/// Rows on their way into PostgreSQL: they wait for the next statement of their transaction, so that what a batch writes is
+/// one statement and one round trip.
+pub(super) struct Waiting {
+    into: &'static Insert,
+    values: Vec<Value>,
+    /// The counter of the tenant whose next numbers the rows get.
+    counter: Option<&'static str>,
+}
+
 impl TenantTx {
     /// Inserts rows given flat, column after column, without the tenant.
-    pub(crate) async fn bulk_insert(&self, into: &Insert, mut values: Vec<Value>) -> Result<(), DbErr> {
-        let backend = self.connection().get_database_backend();
-        if backend != DbBackend::Postgres {
+    pub(crate) async fn bulk_insert(&self, into: &'static Insert, mut values: Vec<Value>) -> Result<(), DbErr> {
+        if values.is_empty() {
+            return Ok(());
+        }
+        if !self.is_postgres() {
             return self.insert_lists(into, values).await;
         }
         while values.len() > MAX_ARRAY * into.columns.len() {
             let rest = values.split_off(MAX_ARRAY * into.columns.len());
-            self.insert_arrays(vec![(into, std::mem::replace(&mut values, rest))]).await?;
+            self.insert_soon(into, std::mem::replace(&mut values, rest), None).await?;
         }
-        self.insert_arrays(vec![(into, values)]).await
+        self.insert_soon(into, values, None).await
     }
 
-    /// The same for several tables, whose rows are not more than a batch's; on PostgreSQL it is one statement.
-    pub(crate) async fn bulk_insert_all(&self, parts: Vec<(&Insert, Vec<Value>)>) -> Result<(), DbErr> {
-        if self.connection().get_database_backend() == DbBackend::Postgres {
-            return self.insert_arrays(parts).await;
+    /// The same for rows whose first column, which is not among the values, gets the next numbers of the tenant's counter
+    /// in this table. From here to COMMIT nobody else takes any, so that there is no gap and their order is that of the
+    /// commits.
+    pub(crate) async fn bulk_insert_numbered(
+        &self,
+        counter: &'static str,
+        into: &'static Insert,
+        values: Vec<Value>,
+    ) -> Result<(), DbErr> {
+        if self.is_postgres() {
+            return self.insert_soon(into, values, Some(counter)).await;
         }
-        for (into, values) in parts {
-            self.insert_lists(into, values).await?;
+        let width = into.columns.len() - 1;
+        let count = i64::try_from(values.len() / width).unwrap_or(i64::MAX);
+        let sql = arrays::take_sql(counter).replace("$1", "?").replace("$2", "?");
+        let taken = self.bulk_query::<Taken>(&sql, vec![count.into()]).await?;
+        let last = taken.first().ok_or_else(|| DbErr::RecordNotFound(counter.to_owned()))?.sequence;
+        let mut numbered = Vec::with_capacity(values.len() + values.len() / width);
+        for (number, value) in values.into_iter().enumerate() {
+            if number % width == 0 {
+                numbered.push((last - count + 1 + i64::try_from(number / width).unwrap_or_default()).into());
+            }
+            numbered.push(value);
         }
+        self.insert_lists(into, numbered).await
+    }
+
+    async fn insert_soon(
+        &self,
+        into: &'static Insert,
+        values: Vec<Value>,
+        counter: Option<&'static str>,
+    ) -> Result<(), DbErr> {
+        // One statement changes no row twice.
+        if self.waiting().iter().any(|waiting| waiting.into.table == into.table) {
+            self.settle().await?;
+        }
+        self.waiting().push(Waiting { into, values, counter });
         Ok(())
+    }
+
+    /// Inserts what waits: before anything else is asked, and before COMMIT.
+    pub(crate) async fn settle(&self) -> Result<(), DbErr> {
+        let waiting = std::mem::take(&mut *self.waiting());
+        let (mut inserts, mut parameters) = (Vec::new(), vec![self.tenant().into()]);
+        for Waiting { into, values, counter } in waiting {
+            let columns = &into.columns[usize::from(counter.is_some())..];
+            let count = i64::try_from(values.len() / columns.len()).unwrap_or(i64::MAX);
+            let arrays = arrays::turn(columns.len(), values)?;
+            let (kept, values): (Vec<_>, Vec<_>) = arrays.columns.into_iter().unzip();
+            let columns: Vec<&str> = kept.into_iter().map(|column| columns[column]).collect();
+            let first = parameters.len() + 1;
+            if let Some(counter) = counter {
+                parameters.push(count.into());
+                inserts.push(arrays::take_sql(counter).replace("$2", &format!("${first}")));
+                let taken = format!("part_{}", inserts.len() - 1);
+                inserts.push(arrays::numbered_sql(into, &columns, arrays.nulls.is_some(), first, &taken));
+            } else {
+                inserts.push(arrays::insert_sql(into, &columns, arrays.nulls.is_some(), first));
+            }
+            parameters.extend(values.into_iter().chain(arrays.nulls));
+        }
+        let Some(sql) = arrays::together(inserts) else { return Ok(()) };
+        let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, parameters);
+        self.settled().execute_raw(statement).await.map(drop)
     }
 
     async fn insert_lists(&self, into: &Insert, values: Vec<Value>) -> Result<(), DbErr> {
@@ -69,25 +136,10 @@ impl TenantTx {
                 parameters.extend(values.by_ref().take(width));
             }
             let statement = Statement::from_sql_and_values(DbBackend::Sqlite, into.sql(rows), parameters);
-            self.connection().execute_raw(statement).await?;
+            self.connection().await?.execute_raw(statement).await?;
             left -= rows;
         }
         Ok(())
-    }
-
-    async fn insert_arrays(&self, parts: Vec<(&Insert, Vec<Value>)>) -> Result<(), DbErr> {
-        let (mut inserts, mut parameters) = (Vec::new(), vec![self.tenant().into()]);
-        for (into, values) in parts.into_iter().filter(|(_, values)| !values.is_empty()) {
-            let arrays = arrays::turn(into.columns.len(), values)?;
-            let (columns, values): (Vec<_>, Vec<_>) = arrays.columns.into_iter().unzip();
-            let columns: Vec<&str> = columns.into_iter().map(|column| into.columns[column]).collect();
-            let first = parameters.len() + 1;
-            inserts.push(arrays::insert_sql(into, &columns, arrays.nulls.is_some(), first));
-            parameters.extend(values.into_iter().chain(arrays.nulls));
-        }
-        let Some(sql) = arrays::together(inserts) else { return Ok(()) };
-        let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, parameters);
-        self.connection().execute_raw(statement).await.map(drop)
     }
 
     /// Marks that something changed which pricing or mapping can see, so that no process goes on with what it remembers.
@@ -97,18 +149,18 @@ impl TenantTx {
         let now: Value = clock.now().into();
         let sql = "UPDATE tenants SET config_epoch = CASE WHEN config_epoch < ? THEN ? ELSE config_epoch + 1 END WHERE id = ?";
         let statement = self.statement(sql, vec![now.clone(), now, self.tenant().into()]);
-        self.connection().execute_raw(statement).await.map(drop)
+        self.connection().await?.execute_raw(statement).await.map(drop)
     }
 
     /// What [`TenantTx::bump_epoch`] counts, as this transaction sees it.
     pub(crate) async fn epoch(&self) -> Result<i64, DbErr> {
         let statement = self.statement("SELECT config_epoch FROM tenants WHERE id = ?", vec![self.tenant().into()]);
-        let row = self.connection().query_one_raw(statement).await?;
+        let row = self.connection().await?.query_one_raw(statement).await?;
         row.ok_or_else(|| DbErr::RecordNotFound(format!("tenant {}", self.tenant())))?.try_get_by_index(0)
     }
 
     fn statement(&self, sql: &str, values: Vec<Value>) -> Statement {
-        let backend = self.connection().get_database_backend();
+        let backend = self.settled().get_database_backend();
         Statement::from_sql_and_values(backend, dialect(sql, backend).into_owned(), values)
     }
 
@@ -119,7 +171,7 @@ impl TenantTx {
         fixed: impl IntoIterator<Item = Value>,
         texts: &[impl AsRef<str>],
     ) -> Result<Vec<R>, DbErr> {
-        let backend = self.connection().get_database_backend();
+        let backend = self.settled().get_database_backend();
         let texts = texts.iter().map(AsRef::as_ref);
         let list = match backend {
             DbBackend::Postgres => arrays::of_texts(texts),
@@ -127,7 +179,7 @@ impl TenantTx {
         };
         let values = std::iter::once(self.tenant().into()).chain(fixed).chain([list]);
         let statement = Statement::from_sql_and_values(backend, lookup.sql(backend), values);
-        R::find_by_statement(statement).all(self.connection()).await
+        R::find_by_statement(statement).all(self.connection().await?).await
     }
 
     /// Rows of `sql` whose first parameter is the tenant and the rest `parameters`. `sql` uses `?`.
@@ -139,8 +191,13 @@ impl TenantTx {
         let mut all = Vec::with_capacity(parameters.len() + 1);
         all.push(self.tenant().into());
         all.extend(parameters);
-        R::find_by_statement(self.statement(sql, all)).all(self.connection()).await
+        R::find_by_statement(self.statement(sql, all)).all(self.connection().await?).await
     }
+}
+
+#[derive(FromQueryResult)]
+struct Taken {
+    sequence: i64,
 }
 
 /// Where rows are looked up by many texts at once: a table, what is wanted of it, and its columns after `tenant_id`, the

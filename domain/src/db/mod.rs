@@ -38,6 +38,7 @@ mod catalogue;
 mod citus;
 mod failures;
 mod partitions;
+mod pools;
 mod postgres;
 mod primary;
 mod replica;
@@ -51,14 +52,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, Statement, TransactionTrait,
-};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Statement};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
+use self::pools::{Begin, Pools};
 use self::postgres::bind;
-use self::primary::{Primary, Servers};
+use self::primary::Servers;
 use self::replica::Replica;
 use self::tenant_tx::At;
 
@@ -157,14 +157,6 @@ pub struct Db {
     /// How many statements ran.
     statements: Arc<AtomicU64>,
     _lock: DbLock,
-}
-
-/// The connections to one server.
-struct Pools {
-    writer: DatabaseConnection,
-    readers: DatabaseConnection,
-    primary: Option<Primary>,
-    at: At,
 }
 
 impl Db {
@@ -301,9 +293,12 @@ impl Db {
 
     /// A transaction that has begun: nothing is done in it, so that a database which was lost meanwhile is waited for.
     async fn begun(&self, what: Begin) -> Result<(DatabaseTransaction, At), DbErr> {
-        match self.pools().begin(what).await {
-            Err(error) if is_passing(&error) && self.recover().await => self.pools().begin(what).await,
-            begun => begun,
+        let mut stale = 0;
+        loop {
+            match self.pools().begin(what).await {
+                Err(error) if stale < postgres::CONNECTIONS && is_passing(&error) && self.recover().await => stale += 1,
+                begun => return begun,
+            }
         }
     }
 
@@ -343,54 +338,6 @@ impl Db {
                 tracing::warn!(%error, "a connection pool did not close cleanly");
             }
         }
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Begin {
-    /// One view of the database for all that is read.
-    Reading,
-    Writing,
-}
-
-impl Pools {
-    async fn begin(&self, what: Begin) -> Result<(DatabaseTransaction, At), DbErr> {
-        let begin = async {
-            match (what, self.writer.get_database_backend()) {
-                (Begin::Reading, DbBackend::Postgres) => {
-                    let tx = self.readers.begin().await?;
-                    tx.execute_unprepared(postgres::READ).await?;
-                    Ok(tx)
-                }
-                (Begin::Reading, _) => self.readers.begin().await,
-                (Begin::Writing, DbBackend::Sqlite) => self.writer.begin_with_options(sqlite::immediate()).await,
-                (Begin::Writing, _) => self.writer.begin().await,
-            }
-        };
-        Ok((self.at.ask(begin).await?, self.at.clone()))
-    }
-
-    fn new(
-        writer: DatabaseConnection,
-        readers: DatabaseConnection,
-        primary: Option<Primary>,
-        waits: bool,
-        statements: &Arc<AtomicU64>,
-    ) -> Self {
-        let counting = |mut connection: DatabaseConnection| {
-            let statements = statements.clone();
-            connection.set_metric_callback(move |_| {
-                statements.fetch_add(1, Ordering::Relaxed);
-            });
-            connection
-        };
-        let (writer, readers) = (counting(writer), counting(readers));
-        Self { writer, readers, primary, at: At { waits, gone: CancellationToken::new() } }
-    }
-
-    async fn at(servers: &Servers, primary: Primary, statements: &Arc<AtomicU64>) -> Result<Self, OpenError> {
-        let (writer, readers, waits) = postgres::pools(servers.options(primary)).await?;
-        Ok(Self::new(writer, readers, Some(primary), waits, statements))
     }
 }
 

@@ -9,6 +9,8 @@ use crate::ids::TenantId;
 
 const READERS: u32 = 8;
 const WRITERS: u32 = 8;
+/// All of them may be broken at once.
+pub(super) const CONNECTIONS: u32 = READERS + WRITERS;
 pub(super) const BATCHES: usize = 6;
 
 /// What a transaction begins with that reads: nothing changes under it.
@@ -35,9 +37,14 @@ pub(super) async fn bind(tx: &DatabaseTransaction, tenant: TenantId) -> Result<(
 }
 
 /// The same, and the tenant's row locked until the end: whoever changes something of the tenant waits here. Foreign keys
-/// to the row do not wait for it.
+/// to the row do not wait for it. What a change asks goes by keys, whose plan is the same whatever the values are: the
+/// server makes it once.
 pub(super) fn bound_and_locked(tenant: TenantId) -> String {
-    format!("{}; SELECT 1 FROM tenants WHERE id = '{}' FOR NO KEY UPDATE", bound(tenant), tenant.0)
+    let (bound, id) = (bound(tenant), tenant.0);
+    format!(
+        "{bound}; SET LOCAL plan_cache_mode = force_generic_plan; \
+         SELECT 1 FROM tenants WHERE id = '{id}' FOR NO KEY UPDATE"
+    )
 }
 
 /// Connections that write, and those that read; and whether a commit waits for another server.
@@ -54,10 +61,12 @@ pub(super) async fn pools(
         PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(POOL_WAIT)
+            // One that is broken shows at BEGIN, before anything is done.
+            .test_before_acquire(false)
             .after_release(|connection, _| {
                 Box::pin(async move {
                     sqlx::raw_sql("BEGIN; ROLLBACK").execute(&mut *connection).await?;
-                    Ok(true)
+                    Ok(!connection.is_in_transaction())
                 })
             })
             .connect_lazy_with(options.clone())

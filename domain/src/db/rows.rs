@@ -21,22 +21,22 @@ pub(crate) enum Cell {
 impl TenantTx {
     /// The tables that hold rows of tenants, `tenants` included, each after those that it refers to.
     pub(crate) async fn tables(&self) -> Result<Vec<Table>, DbErr> {
-        let mut tables = catalogue::read(self.connection()).await?;
+        let mut tables = catalogue::read(self.connection().await?).await?;
         tables.retain(|table| table.tenant().is_some());
         Ok(tables)
     }
 
     /// The changes of the schema that the database has been through, in their order.
     pub(crate) async fn schema(&self) -> Result<Vec<String>, DbErr> {
-        let backend = self.connection().get_database_backend();
+        let backend = self.settled().get_database_backend();
         let sql = Statement::from_string(backend, "SELECT version FROM seaql_migrations ORDER BY version");
-        self.connection().query_all_raw(sql).await?.iter().map(|row| row.try_get_by_index(0)).collect()
+        self.connection().await?.query_all_raw(sql).await?.iter().map(|row| row.try_get_by_index(0)).collect()
     }
 
     /// Lets a statement of this transaction take as long as it takes: reading a table to its end is one.
     pub(crate) async fn allow_long_statements(&self) -> Result<(), DbErr> {
-        if self.connection().get_database_backend() == DbBackend::Postgres {
-            self.connection().execute_unprepared("SET LOCAL statement_timeout = 0").await?;
+        if self.settled().get_database_backend() == DbBackend::Postgres {
+            self.connection().await?.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
         }
         Ok(())
     }
@@ -59,7 +59,7 @@ impl TenantTx {
         // A table may be nothing but its tenant.
         let columns = if columns.is_empty() { "1" } else { &columns };
         let sql = format!("SELECT {columns} FROM {} WHERE {} = ?{order}", quoted(table.name()), quoted(tenant));
-        let backend = self.connection().get_database_backend();
+        let backend = self.settled().get_database_backend();
         let sql = dialect(&sql, backend).into_owned();
         let statement = Statement::from_sql_and_values(backend, sql, [self.tenant().into()]);
         let mut rows = std::pin::pin!(self.stream(statement).await?);
@@ -74,7 +74,7 @@ impl TenantTx {
     pub(crate) async fn put_rows(&self, table: &Table, rows: Vec<Vec<Cell>>) -> Result<(), DbErr> {
         let tenant = tenant_column(table)?;
         let columns = table.typed_columns();
-        let backend = self.connection().get_database_backend();
+        let backend = self.settled().get_database_backend();
         let mut left = rows.len();
         let mut rows = rows.into_iter();
         while left > 0 {
@@ -88,7 +88,7 @@ impl TenantTx {
                 }
             }
             let sql = dialect(&insert(table.name(), tenant, columns, step), backend).into_owned();
-            self.connection().execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
+            self.connection().await?.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
             left -= step;
         }
         Ok(())

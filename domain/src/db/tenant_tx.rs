@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures_util::Stream;
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query};
@@ -13,6 +13,7 @@ use sea_orm::{
 };
 use tokio_util::sync::CancellationToken;
 
+use super::bulk::Waiting;
 use crate::error::Fault;
 use crate::events::event::News;
 use crate::ids::{PartnerId, TenantId};
@@ -63,6 +64,8 @@ pub struct TenantTx {
     announced: Mutex<BTreeSet<News>>,
     /// Whether there is mail for the outbox among the changes.
     posted: AtomicBool,
+    /// Rows that go in with the next statement.
+    waiting: Mutex<Vec<Waiting>>,
     /// Of which server this is, where there are several.
     at: At,
 }
@@ -88,7 +91,8 @@ impl At {
 
 impl TenantTx {
     pub(super) fn new(tx: DatabaseTransaction, at: At, tenant: TenantId, partner: Option<PartnerId>) -> Self {
-        Self { tx, tenant, partner, announced: Mutex::default(), posted: AtomicBool::default(), at }
+        let (announced, posted, waiting) = (Mutex::default(), AtomicBool::default(), Mutex::default());
+        Self { tx, tenant, partner, announced, posted, waiting, at }
     }
 
     pub fn tenant(&self) -> TenantId {
@@ -115,6 +119,7 @@ impl TenantTx {
 
     /// Durable when it comes back. A reply that got lost on the way is [`Fault::Unanswered`].
     pub async fn commit(self) -> Result<(), Fault> {
+        self.settle().await?;
         if self.at.waits {
             self.tx.execute_unprepared(super::postgres::WAIT_FOR_IT).await?;
         }
@@ -133,14 +138,16 @@ impl TenantTx {
         &self,
         narrow: impl FnOnce(Select<E>) -> Select<E>,
     ) -> Result<Vec<E::Model>, DbErr> {
-        self.at.ask(narrow(self.select::<E>()).all(&self.tx)).await
+        let connection = self.connection().await?;
+        self.at.ask(narrow(self.select::<E>()).all(connection)).await
     }
 
     pub async fn one<E: TenantOwned>(
         &self,
         narrow: impl FnOnce(Select<E>) -> Select<E>,
     ) -> Result<Option<E::Model>, DbErr> {
-        self.at.ask(narrow(self.select::<E>()).one(&self.tx)).await
+        let connection = self.connection().await?;
+        self.at.ask(narrow(self.select::<E>()).one(connection)).await
     }
 
     pub async fn count<E>(&self, narrow: impl FnOnce(Select<E>) -> Select<E>) -> Result<u64, DbErr>
@@ -148,7 +155,8 @@ impl TenantTx {
         E: TenantOwned,
         E::Model: FromQueryResult + Sized + Send + Sync,
     {
-        self.at.ask(narrow(self.select::<E>()).count(&self.tx)).await
+        let connection = self.connection().await?;
+        self.at.ask(narrow(self.select::<E>()).count(connection)).await
     }
 
     /// Rows of another shape than the entity's: aggregates, a few columns.
@@ -156,7 +164,8 @@ impl TenantTx {
         &self,
         narrow: impl FnOnce(Select<E>) -> Select<E>,
     ) -> Result<Vec<R>, DbErr> {
-        self.at.ask(narrow(self.select::<E>()).into_model::<R>().all(&self.tx)).await
+        let connection = self.connection().await?;
+        self.at.ask(narrow(self.select::<E>()).into_model::<R>().all(connection)).await
     }
 
     /// Inserts one row of this tenant, whatever tenant the model names.
@@ -186,7 +195,10 @@ impl TenantTx {
         if stamped.is_empty() {
             return Ok(());
         }
-        <A::Entity as EntityTrait>::insert_many(stamped).exec_without_returning(&self.tx).await.map(drop)
+        <A::Entity as EntityTrait>::insert_many(stamped)
+            .exec_without_returning(self.connection().await?)
+            .await
+            .map(drop)
     }
 
     /// Changes this tenant's rows that `narrow` picks; how many there were.
@@ -195,7 +207,7 @@ impl TenantTx {
         narrow: impl FnOnce(UpdateMany<E>) -> UpdateMany<E>,
     ) -> Result<u64, DbErr> {
         let update = E::update_many().filter(E::TENANT.eq(self.tenant));
-        Ok(narrow(update).exec(&self.tx).await?.rows_affected)
+        Ok(narrow(update).exec(self.connection().await?).await?.rows_affected)
     }
 
     pub async fn delete<E: TenantOwned>(
@@ -203,12 +215,26 @@ impl TenantTx {
         narrow: impl FnOnce(DeleteMany<E>) -> DeleteMany<E>,
     ) -> Result<u64, DbErr> {
         let delete = E::delete_many().filter(E::TENANT.eq(self.tenant));
-        Ok(narrow(delete).exec(&self.tx).await?.rows_affected)
+        Ok(narrow(delete).exec(self.connection().await?).await?.rows_affected)
     }
 
-    /// For `bulk` and `rows`, whose statements are written out; each of them binds the tenant first.
-    pub(super) fn connection(&self) -> &impl ConnectionTrait {
+    /// For what is written out here and binds the tenant itself. What waited to be inserted is in by now.
+    pub(super) async fn connection(&self) -> Result<&DatabaseTransaction, DbErr> {
+        self.settle().await?;
+        Ok(&self.tx)
+    }
+
+    /// The same for what has settled it or asks nothing.
+    pub(super) fn settled(&self) -> &DatabaseTransaction {
         &self.tx
+    }
+
+    pub(super) fn waiting(&self) -> MutexGuard<'_, Vec<Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn is_postgres(&self) -> bool {
+        super::is_postgres(&self.tx)
     }
 
     /// The same for what does not fit into memory: rows as the database finds them.

@@ -56,30 +56,18 @@ pub async fn head(tx: &TenantTx) -> Result<(i64, i64), DbErr> {
     Ok(row.map_or((0, 0), |row| (row.sequence, row.pruned)))
 }
 
-/// From here to COMMIT no other change of the tenant can take a place: places are in the order of commits.
-const TAKE: &str = "INSERT INTO event_heads (tenant_id, sequence, pruned) VALUES (?, ?, 0) \
-                    ON CONFLICT (tenant_id) DO UPDATE SET sequence = event_heads.sequence + excluded.sequence \
-                    RETURNING sequence";
-
 const EVENTS: Insert = Insert {
     table: "events",
     columns: &["sequence", "kind", "subject_id", "partner_id", "occurred_at"],
     on_conflict: "",
 };
 
-#[derive(FromQueryResult)]
-struct Taken {
-    sequence: i64,
-}
-
+/// Gives news their places, which are in the order of commits.
 pub async fn append(tx: &TenantTx, news: &[News], now: Timestamp) -> Result<(), DbErr> {
-    let count = i64::try_from(news.len()).unwrap_or(i64::MAX);
-    let taken = tx.bulk_query::<Taken>(TAKE, vec![count.into()]).await?;
-    let last = taken.first().ok_or_else(|| DbErr::RecordNotFound("the head of the events".to_owned()))?.sequence;
-    let rows = (last - count + 1..).zip(news).flat_map(|(sequence, news)| -> [Value; 5] {
-        [sequence.into(), news.kind.as_str().into(), news.subject.into(), news.partner.into(), now.into()]
+    let rows = news.iter().flat_map(|news| -> [Value; 4] {
+        [news.kind.as_str().into(), news.subject.into(), news.partner.into(), now.into()]
     });
-    tx.bulk_insert(&EVENTS, rows.collect()).await
+    tx.bulk_insert_numbered("event_heads", &EVENTS, rows.collect()).await
 }
 
 /// Events after a place, in their order.

@@ -33,20 +33,9 @@ pub(crate) async fn before_latest_in(tx: &TenantTx, count: u64) -> Result<Transa
     Ok(rows.first().map_or(TransactionId::NONE, |row| row.id))
 }
 
-/// The transaction that was recorded last; [`TransactionId::NONE`] where there is none. It should be `known` or a later
-/// one, so that partitions of the months before are not looked at; a database that was set back may have lost it.
-pub(crate) async fn newest_in(tx: &TenantTx, known: TransactionId) -> Result<TransactionId> {
-    #[derive(FromQueryResult)]
-    struct Row {
-        id: TransactionId,
-    }
-    let narrow = |q: Select<Entity>| q.select_only().column(Column::Id).filter(Column::Id.gte(known));
-    let rows = tx.rows::<Entity, Row>(|q| narrow(q).order_by_desc(Column::Id).limit(1)).await?;
-    match rows.first() {
-        Some(row) => Ok(row.id),
-        None if known == TransactionId::NONE => Ok(TransactionId::NONE),
-        None => before_latest_in(tx, 0).await,
-    }
+/// The transaction that was recorded last; [`TransactionId::NONE`] where there is none.
+pub(crate) async fn newest_in(tx: &TenantTx) -> Result<TransactionId> {
+    before_latest_in(tx, 0).await
 }
 
 /// These facts in the order they were recorded.

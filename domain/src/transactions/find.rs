@@ -1,7 +1,10 @@
-//! What a batch must know of what is stored: known keys, the facts that rollbacks name, rounds and who waits for them.
+//! What a batch must know of what is stored: how the tenant stands, known keys, the facts that rollbacks name, rounds and
+//! who waits for them.
+
+use std::collections::BTreeSet;
 
 use sea_orm::entity::prelude::*;
-use sea_orm::{FromQueryResult, QueryFilter, QuerySelect};
+use sea_orm::{FromQueryResult, QueryFilter};
 
 use crate::db::TenantTx;
 use crate::db::bulk::Lookup;
@@ -20,11 +23,42 @@ struct KnownKey {
     payload_hash: Vec<u8>,
 }
 
-pub(super) async fn find(tx: &TenantTx, wanted: &Wanted, with_rounds: bool) -> Result<Found> {
+/// How a tenant stands when a batch begins.
+#[derive(FromQueryResult)]
+pub(super) struct Standing {
+    pub epoch: i64,
+    /// The newest transaction, from a known one on.
+    pub newest: Option<TransactionId>,
+    /// Whether a rollback of the source waits for its fact: of most sources none does.
+    pending: i64,
+}
+
+/// All of it at once; of a batch with several sources it is said that rollbacks may wait.
+pub(super) async fn standing_in(
+    tx: &TenantTx,
+    sources: &BTreeSet<SourceId>,
+    newest: TransactionId,
+) -> Result<Standing> {
+    const STANDING: &str = "WITH own AS (SELECT id, config_epoch FROM tenants WHERE id = ?) \
+        SELECT own.config_epoch AS epoch, \
+        (SELECT id FROM transactions WHERE tenant_id = own.id AND id >= ? ORDER BY id DESC LIMIT 1) AS newest, \
+        CAST(CASE WHEN EXISTS (SELECT 1 FROM rollbacks WHERE tenant_id = own.id AND source_id = ? AND NOT matched) \
+             THEN 1 ELSE 0 END AS BIGINT) AS pending FROM own";
+    let source = sources.first().copied().unwrap_or(SourceId::NONE);
+    let rows = tx.bulk_query::<Standing>(STANDING, vec![newest.into(), source.into()]).await?;
+    let gone = || Fault::Corrupt(format!("{} is gone", tx.tenant()));
+    let mut standing = rows.into_iter().next().ok_or_else(gone)?;
+    standing.pending += i64::from(sources.len() > 1);
+    Ok(standing)
+}
+
+pub(super) async fn find(tx: &TenantTx, wanted: &Wanted, standing: &Standing, with_rounds: bool) -> Result<Found> {
     let mut found = Found::default();
     for (source, ids) in &wanted.keys {
         find_keys(tx, *source, ids, &mut found).await?;
-        find_pending_rollbacks(tx, *source, ids, &mut found).await?;
+        if standing.pending > 0 {
+            find_pending_rollbacks(tx, *source, ids, &mut found).await?;
+        }
     }
     for (source, reverses) in &wanted.reversed {
         find_reversed(tx, (*source, reverses.clone()), &mut found).await?;
@@ -53,13 +87,9 @@ async fn find_keys(tx: &TenantTx, source: SourceId, ids: &[String], found: &mut 
     Ok(())
 }
 
-/// Most sources have no rollback that waits for its fact; one look says so.
 async fn find_pending_rollbacks(tx: &TenantTx, source: SourceId, ids: &[String], found: &mut Found) -> Result<()> {
     use rollback::{Column, Entity};
     let pending = || move |q: Select<Entity>| q.filter(Column::SourceId.eq(source)).filter(Column::Matched.eq(false));
-    if tx.one::<Entity>(|q| pending()(q).limit(1)).await?.is_none() {
-        return Ok(());
-    }
     for chunk in ids.chunks(1_000) {
         let named = chunk.iter().map(String::as_str);
         for row in tx.all::<Entity>(|q| pending()(q).filter(Column::Reverses.is_in(named))).await? {

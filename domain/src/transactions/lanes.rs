@@ -149,9 +149,7 @@ impl Lanes {
             scoped.tracker().spawn(async move {
                 let mut done = None;
                 loop {
-                    // Callers that were answered just now, or are about to ask, get a word in: their requests make one
-                    // batch instead of one and another.
-                    tokio::task::yield_now().await;
+                    domain.lanes().gather().await;
                     let Some((tenant, jobs)) = domain.lanes().next(done) else { return };
                     record::batch(jobs).await;
                     done = Some(tenant);
@@ -159,6 +157,21 @@ impl Lanes {
             });
         }
         answer.await.map_err(|_| Fault::Internal("the batch was given up".into()))?
+    }
+
+    /// Callers that were answered just now, or are about to ask, get a word in, as long as more of them come: their
+    /// requests make one batch instead of one and another.
+    async fn gather(&self) {
+        let waiting = || locked(&self.queues).interactive.jobs.values().map(VecDeque::len).sum::<usize>();
+        let mut before = waiting();
+        loop {
+            tokio::task::yield_now().await;
+            let now = waiting();
+            if now <= before || now >= BATCH_RECORDS {
+                return;
+            }
+            before = now;
+        }
     }
 
     /// The next batch for a writer that is `done` with one: whatever waits for the tenant whose turn it is. A writer for

@@ -142,16 +142,23 @@ async fn run_once(writer: &Writer, submissions: Vec<Submission>, keep: bool) -> 
     if submissions.is_empty() {
         return Ok(known.into_iter().flatten().collect());
     }
-    let context = context_in(writer, &tx).await?;
+    let sources = submissions.iter().map(|submission| submission.source).collect();
+    let known_newest = writer.lanes().newest.get(&writer.tenant()).await.unwrap_or(TransactionId::NONE);
+    let standing = find::standing_in(&tx, &sources, known_newest).await?;
+    let context = context_in(writer, &tx, standing.epoch).await?;
     let mut prepared = checked(submissions, &context).await?;
     let corrections = quarantine::corrections_in(&tx, &prepared.wanted).await?;
     if !corrections.is_empty() {
         prepared.correct(&corrections, &context);
     }
-    let mut found = find::find(&tx, &prepared.wanted, context.book.needs_rounds()).await?;
+    let mut found = find::find(&tx, &prepared.wanted, &standing, context.book.needs_rounds()).await?;
     quarantine::find_in(&tx, &prepared.wanted, &mut found).await?;
-    let newest = writer.lanes().newest.get(&writer.tenant()).await;
-    let newest = newest_in(&tx, newest.unwrap_or(TransactionId::NONE)).await?;
+    let newest = match standing.newest {
+        Some(newest) => newest,
+        // A database that was set back may have lost the one that was known.
+        None if known_newest != TransactionId::NONE => newest_in(&tx).await?,
+        None => TransactionId::NONE,
+    };
     writer.lanes().newest.insert(writer.tenant(), newest).await;
     if let Some(seat) = &mut seat {
         anomalies::prepare_in(writer, &tx, seat, context.epoch, newest).await;
@@ -175,6 +182,8 @@ async fn run_once(writer: &Writer, submissions: Vec<Submission>, keep: bool) -> 
         }
         writer.hint(writer.tenant(), Hint::Books);
     } else {
+        // Whether it can be written is what a rehearsal is for.
+        tx.settle().await?;
         tx.rollback().await?;
     }
     let mut outcomes = decision.outcomes.into_iter();
@@ -206,6 +215,8 @@ async fn write(
     judged: &Judged,
 ) -> Result<()> {
     let now = scoped.clock().now();
+    // It reads first; the rows of all the others go in together.
+    settlements::accrue_in(tx, scoped.clock(), std::mem::take(&mut decision.deltas)).await?;
     store::write(tx, decision, judged, now).await?;
     let facts = decision.facts.iter().map(|new| (new.id, new.fact.source, new.fact.test));
     anomalies::write_in(tx, scoped.clock(), facts, judged).await?;
@@ -214,7 +225,6 @@ async fn write(
     quarantine::write_in(tx, decision, submissions, now).await?;
     let days = decision.facts.iter().map(|new| (new.fact.source, context.day(new.fact.source, new.fact.occurred_at)));
     sources::count_days_in(tx, days).await?;
-    settlements::accrue_in(tx, scoped.clock(), std::mem::take(&mut decision.deltas)).await?;
     for (submission, outcomes) in submissions.iter().zip(&decision.outcomes) {
         if let Some(piece) = submission.piece {
             imports::advance_in(tx, piece, submission, outcomes, now).await?;
@@ -235,8 +245,8 @@ async fn write(
 
 /// What this tenant's records are checked and priced with, as of this transaction: kept in memory, and what is read of
 /// it in Redis, under the tenant's epoch.
-async fn context_in(scoped: &Scoped, tx: &TenantTx) -> Result<Arc<Context>> {
-    let (tenant, epoch) = (tx.tenant(), tx.epoch().await?);
+async fn context_in(scoped: &Scoped, tx: &TenantTx, epoch: i64) -> Result<Arc<Context>> {
+    let tenant = tx.tenant();
     let load = async {
         let ingredients = scoped.copied(tenant, &format!("pricing {epoch}"), KEPT_SECONDS, ingredients_in(tx)).await?;
         context_of(scoped, epoch, ingredients).await.map(Arc::new)

@@ -97,13 +97,10 @@ pub(super) async fn write(tx: &TenantTx, decision: &Decision, judged: &Judged, n
     let rollbacks = rollbacks.flat_map(|((source, reverses), id, matched)| -> [Value; 4] {
         [(*source).into(), reverses.as_str().into(), (*id).into(), (*matched).into()]
     });
-    tx.bulk_insert_all(vec![
-        (&BLOCKS, block_values(decision, now)),
-        (&TRANSACTIONS, rows),
-        (&KEYS, keys),
-        (&ROLLBACKS, rollbacks.collect()),
-    ])
-    .await?;
+    tx.bulk_insert(&BLOCKS, block_values(decision, now)).await?;
+    tx.bulk_insert(&TRANSACTIONS, rows).await?;
+    tx.bulk_insert(&KEYS, keys).await?;
+    tx.bulk_insert(&ROLLBACKS, rollbacks.collect()).await?;
     for (source, reverses) in &decision.matched {
         use rollback::{Column, Entity};
         tx.update::<Entity>(|q| {
