@@ -79,7 +79,8 @@ fn unlimited() -> Settings {
 async fn in_process(server: &TestServer, crash: &Crash) -> Cost {
     let caller: Caller = server.domain.authenticate(&crash.ada).await.expect("ada");
     let scoped: Scoped = server.domain.for_caller(caller);
-    let source = SourceId(crash.source.parse().expect("an id"));
+    let (_, digits) = crash.source.split_once('_').expect("an id");
+    let source = SourceId(digits.parse().expect("its digits"));
     let left = Arc::new(AtomicUsize::new(0));
     let batches: Vec<Vec<Draft>> = (0..REQUESTS).map(|request| numbers(request).map(draft).collect()).collect();
     let batches = Arc::new(batches);

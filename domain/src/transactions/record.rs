@@ -163,7 +163,8 @@ async fn run_once(writer: &Writer, submissions: Vec<Submission>, keep: bool) -> 
     if let Some(seat) = &mut seat {
         anomalies::prepare_in(writer, &tx, seat, context.epoch, newest).await;
     }
-    let (mut decision, submissions, mut seat, judged) = computed({
+    let records = count(&prepared.submissions);
+    let (mut decision, submissions, mut seat, judged) = computed_for(records, {
         let (context, clock) = (context.clone(), writer.clock().clone());
         move || {
             let ids = Following { clock: &clock, last: newest.into() };
@@ -196,9 +197,25 @@ fn judge(seat: &mut Lease, decision: &Decision, context: &Context, clock: &Clock
     seat.judge(&facts, context, clock.now())
 }
 
+fn count(submissions: &[Submission]) -> usize {
+    submissions.iter().map(|submission| submission.records.len()).sum()
+}
+
 async fn checked(submissions: Vec<Submission>, context: &Arc<Context>) -> Result<Prepared> {
     let context = context.clone();
-    computed(move || Prepared::check(submissions, &context)).await
+    computed_for(count(&submissions), move || Prepared::check(submissions, &context)).await
+}
+
+/// Records of a batch that are decided on where they are: another thread costs more than they do.
+const AT_ONCE: usize = 64;
+
+/// The same for so many records. Work that fails fails alone, wherever it is done.
+async fn computed_for<T: Send + 'static>(records: usize, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    if records > AT_ONCE {
+        return computed(work).await;
+    }
+    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+    done.map_err(|_| Fault::Internal("a batch panicked".to_owned()).into())
 }
 
 /// Work that computes for milliseconds goes to the pool for such work; the event loop stays free.
