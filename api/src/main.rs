@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// Faster than the system's where many threads allocate: a tenth of what recording costs.
+/// Faster than the system's where many threads allocate (docs/performance.md).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
