@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use domain::Error;
+use futures_util::StreamExt;
 use poem::http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use poem::web::{Compress, CompressionAlgo, Data};
 use poem::{Body, IntoResponse, Request, Response, handler};
@@ -23,6 +24,8 @@ pub(super) const MAX_BODY: usize = 1024 * 1024;
 const BODY_DEADLINE: Duration = Duration::from_secs(30);
 /// A shorter answer fits a packet or two as it is.
 const COMPRESS_FROM_BYTES: usize = 1024;
+/// Of a longer body, what is read at a time.
+const BLOCK: usize = 64 * 1024;
 /// What the specification gives an answer that has both data and errors.
 const PARTIAL_SUCCESS: u16 = 294;
 pub(super) const ALLOW: &str = "GET, POST";
@@ -144,14 +147,33 @@ pub(super) fn check_body(headers: &HeaderMap) -> Result<(), Stopped> {
 }
 
 async fn read(body: Body) -> Result<bytes::Bytes, Stopped> {
-    match tokio::time::timeout(BODY_DEADLINE, body.into_bytes_limit(MAX_BODY)).await {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(poem::error::ReadBodyError::PayloadTooLarge)) => {
-            Err(Stopped::Refused(StatusCode::PAYLOAD_TOO_LARGE, "a request has at most 1 MiB"))
+    let late = |_| Stopped::Refused(StatusCode::REQUEST_TIMEOUT, "the body did not come within 30 seconds");
+    tokio::time::timeout(BODY_DEADLINE, gather(body)).await.map_err(late)?
+}
+
+/// Pieces as they come, put together once: a buffer that grows is copied again and again, and what it was before stays
+/// with the allocator for a while.
+async fn gather(body: Body) -> Result<bytes::Bytes, Stopped> {
+    let (mut blocks, mut length): (Vec<Vec<u8>>, usize) = (Vec::new(), 0);
+    let mut pieces = body.into_bytes_stream();
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(|_| Stopped::Refused(StatusCode::BAD_REQUEST, "the body broke off"))?;
+        length += piece.len();
+        if length > MAX_BODY {
+            return Err(Stopped::Refused(StatusCode::PAYLOAD_TOO_LARGE, "a request has at most 1 MiB"));
         }
-        Ok(Err(_)) => Err(Stopped::Refused(StatusCode::BAD_REQUEST, "the body broke off")),
-        Err(_) => Err(Stopped::Refused(StatusCode::REQUEST_TIMEOUT, "the body did not come within 30 seconds")),
+        match blocks.last_mut() {
+            Some(block) if block.len() + piece.len() <= block.capacity() => block.extend_from_slice(&piece),
+            Some(_) => {
+                let mut block = Vec::with_capacity(piece.len().max(BLOCK));
+                block.extend_from_slice(&piece);
+                blocks.push(block);
+            }
+            // Most bodies are one piece.
+            None => blocks.push(piece.to_vec()),
+        }
     }
+    Ok(blocks.concat().into())
 }
 
 /// What belongs to the request as a whole: whatever resolvers are to know of it comes from here.

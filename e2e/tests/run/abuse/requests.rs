@@ -12,7 +12,7 @@ use crate::meter::memory;
 const DOCUMENT: Most = Most(700, 12);
 /// Measured: up to 100 ms and 18 MiB, for a list of nearly as many values as there may be.
 const BODY: Most = Most(700, 36);
-/// Measured: up to 10 ms and 2.2 MiB.
+/// Measured: up to 10 ms and 1.2 MiB.
 const HEAD: Most = Most(150, 8);
 /// Mebibytes, of some three hundred cases of up to one: measured 42, which the allocator keeps.
 const LEFT_BEHIND: u64 = 72;
