@@ -18,7 +18,7 @@ PYTHON ?= python3
 CALA := $(abspath $(or $(CARGO_TARGET_DIR),target)/cala)
 COMPARE := $${CARGO_TARGET_DIR:-target}/compare
 
-.PHONY: help demo test clients browser postgres redis soak mutants bench bench-postgres compare lint fmt schema deny clean tools
+.PHONY: help demo test clients browser postgres redis soak mutants cases bench bench-postgres compare lint fmt schema deny clean tools
 
 help: ## What can be made
 	@printf 'Saldo settles revenue shares: from a provider'"'"'s records to a closed settlement.\n\n'
@@ -109,10 +109,19 @@ soak: tools postgres redis ## Kill processes, Redis and PostgreSQL under load, a
 mutants: tools ## Take away what keeps tenants apart, place by place, in a copy: a test has to notice each
 	$(CARGO) run --quiet --package e2e --example mutants
 
-bench: tools ## Measure recording beside raw inserts, and with live subscribers beside none (release build)
+CASES ?= 10000
+
+cases: ## Hold live, replay and a naive reference against each other over random contracts and streams (CASES=10000)
+	$(call step,Building the core's tests)
+	$(CARGO) test --package domain --lib --no-run
+	$(call step,Calculating $(CASES) contracts three ways)
+	SALDO_CASES=$(CASES) $(CARGO) test --package domain --lib replay::agreement
+
+bench: tools ## Measure recording beside raw inserts, the time machine, and live subscribers beside none (release build)
 	$(call step,Building the benchmarks)
 	$(CARGO) build --release --package api --bin saldo
 	$(CARGO) bench --package domain --bench pipeline
+	$(CARGO) bench --package domain --bench replay
 	$(CARGO) bench --package e2e --bench live
 	@if e2e/with-postgres.sh --there 2>/dev/null; then $(MAKE) --no-print-directory bench-postgres; fi
 

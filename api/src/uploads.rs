@@ -143,7 +143,7 @@ async fn find(app: &App, request: &Request, source: &str, run: &str) -> Result<(
     Ok((scoped, run))
 }
 
-async fn sender(app: &App, request: &Request) -> Result<Scoped, Refusal> {
+pub(crate) async fn sender(app: &App, request: &Request) -> Result<Scoped, Refusal> {
     match session(app, request).await {
         Ok(Session::Caller(scoped)) => Ok(*scoped),
         Ok(Session::Anonymous) => Err(Refusal::stranger("send an API key or an access token".to_owned())),
@@ -184,7 +184,7 @@ fn text<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<Option<&'h str
 }
 
 /// Refuses a body that is not the file's own bytes: a form, or something compressed.
-fn only_bytes(headers: &HeaderMap) -> Result<(), Refusal> {
+pub(crate) fn only_bytes(headers: &HeaderMap) -> Result<(), Refusal> {
     let form = text(headers, "content-type")?.is_some_and(|kind| kind.starts_with("multipart/"));
     let encoded = text(headers, "content-encoding")?.is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity"));
     if !form && !encoded {
@@ -278,7 +278,7 @@ struct Details<'d> {
     detail: &'d str,
 }
 
-struct Refusal {
+pub(crate) struct Refusal {
     status: StatusCode,
     code: &'static str,
     detail: String,
@@ -286,16 +286,32 @@ struct Refusal {
 }
 
 impl Refusal {
-    fn new(status: StatusCode, code: &'static str, detail: String) -> Self {
+    pub(crate) fn new(status: StatusCode, code: &'static str, detail: String) -> Self {
         Self { status, code, detail, run: None }
     }
 
-    fn malformed(detail: impl Into<String>) -> Self {
+    pub(crate) fn malformed(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, Code::BadInput.as_str(), detail.into())
     }
 
     fn stranger(detail: String) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", detail)
+    }
+}
+
+impl Refusal {
+    pub(crate) fn response(self) -> Response {
+        let Self { status, code, detail, run } = self;
+        let title = status.canonical_reason().unwrap_or_default();
+        let details = Json(Details { title, status: status.as_u16(), code, detail: &detail }).with_status(status);
+        let mut response = details.with_content_type("application/problem+json").into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
+        }
+        match run {
+            Some(run) => standing(response, &run),
+            None => response,
+        }
     }
 }
 
@@ -332,18 +348,7 @@ fn answer(result: Result<Answer, Refusal>) -> Response {
     match result {
         Ok(Answer { status: StatusCode::NO_CONTENT, run }) => standing(StatusCode::NO_CONTENT.into(), &run),
         Ok(Answer { status, run }) => standing(Json(RunJson::from(&run)).with_status(status).into_response(), &run),
-        Err(Refusal { status, code, detail, run }) => {
-            let title = status.canonical_reason().unwrap_or_default();
-            let details = Json(Details { title, status: status.as_u16(), code, detail: &detail }).with_status(status);
-            let mut response = details.with_content_type("application/problem+json").into_response();
-            if status == StatusCode::UNAUTHORIZED {
-                response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
-            }
-            match run {
-                Some(run) => standing(response, &run),
-                None => response,
-            }
-        }
+        Err(refusal) => refusal.response(),
     }
 }
 

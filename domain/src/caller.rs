@@ -200,6 +200,12 @@ impl Scoped {
         Ok(self.domain.db().read(self.caller.tenant, self.caller.partner()).await?)
     }
 
+    /// The same without what a partner's user may not see: for what pricing reads, whoever asks what came of it. Nothing
+    /// that is read by it is shown.
+    pub(crate) async fn read_for_pricing(&self) -> Result<TenantTx> {
+        Ok(self.domain.db().read(self.caller.tenant, None).await?)
+    }
+
     /// The same for lists and reports, at the replica where there is one; it has all that was committed before.
     pub(crate) async fn read_elsewhere(&self) -> Result<TenantTx> {
         let (tenant, partner) = (self.caller.tenant, self.caller.partner());

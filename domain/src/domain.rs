@@ -17,6 +17,7 @@ use crate::error::{Fault, Result};
 use crate::events::Bus;
 use crate::notifications::Post;
 use crate::redis::{self, Redis, RedisUrlError};
+use crate::replay::Replays;
 use crate::secrets::MasterKey;
 use crate::settlements::{self, Statements};
 use crate::tenants::Access;
@@ -41,6 +42,7 @@ struct Inner {
     bus: Bus,
     post: Post,
     statements: Statements,
+    replays: Replays,
     redis: OnceLock<Redis>,
     /// Whether background work is done in this process.
     works: AtomicBool,
@@ -52,10 +54,22 @@ impl Domain {
         let (lanes, access, bus) = (Lanes::default(), Access::default(), Bus::default());
         let (detectors, post, tracker) = (Detectors::default(), Post::default(), TaskTracker::new());
         let (redis, works) = (OnceLock::new(), AtomicBool::new(true));
-        let statements = settlements::statements();
-        let inner =
-            Inner { db, clock, master_key, lanes, detectors, access, bus, post, statements, redis, works, tracker };
-        Self(Arc::new(inner))
+        let (statements, replays) = (settlements::statements(), Replays::new(&db.beside("replay")));
+        Self(Arc::new(Inner {
+            db,
+            clock,
+            master_key,
+            lanes,
+            detectors,
+            access,
+            bus,
+            post,
+            statements,
+            replays,
+            redis,
+            works,
+            tracker,
+        }))
     }
 
     /// The same core, faster beside other processes.
@@ -117,6 +131,7 @@ impl Domain {
         self.0.bus.stop();
         self.0.tracker.close();
         self.0.tracker.wait().await;
+        self.0.replays.clear();
         self.0.db.close().await;
     }
 
@@ -179,6 +194,10 @@ impl Domain {
 
     pub(crate) fn statements_kept(&self) -> &Statements {
         &self.0.statements
+    }
+
+    pub(crate) fn replays(&self) -> &Replays {
+        &self.0.replays
     }
 
     pub(crate) fn tracker(&self) -> &TaskTracker {

@@ -174,6 +174,14 @@ codes! {
     ScopeOverlap = "SCOPE_OVERLAP";
     /// The contract version is active and cannot change any more.
     VersionActive = "VERSION_ACTIVE";
+    /// Somebody saved the draft since it was read.
+    Stale = "STALE";
+    /// A stored test case gives something else than it expects.
+    TestCaseFailed = "TEST_CASE_FAILED";
+    /// The tenant's policy asks for an approval by a second person first.
+    ApprovalNeeded = "APPROVAL_NEEDED";
+    /// Whoever wrote a version does not approve it where a second person is to.
+    OwnWork = "OWN_WORK";
     /// The settlement cannot close yet; `Settlement.blockers` says why.
     Blocked = "BLOCKED";
     /// What was asked for is already done, or no longer possible.

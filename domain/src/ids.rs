@@ -68,6 +68,8 @@ ids! {
     ProductId = "pro";
     SourceId = "src";
     ContractId = "con";
+    /// What was done to a version of a contract.
+    StepId = "stp";
     ImportRunId = "run";
     BlockId = "blk";
     TransactionId = "txn";
@@ -82,6 +84,8 @@ ids! {
     /// A detector that was fitted once.
     ModelId = "mod";
     JobId = "job";
+    /// Something paid beforehand under a contract.
+    FundId = "fun";
 }
 
 impl TransactionId {

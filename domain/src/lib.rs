@@ -20,6 +20,7 @@ pub mod notifications;
 pub mod page;
 pub mod partners;
 pub mod redis;
+pub mod replay;
 pub mod secrets;
 pub mod settlements;
 pub mod sources;

@@ -137,6 +137,17 @@ impl Asset {
         text
     }
 
+    /// All the digits of an amount that is not rounded yet.
+    pub fn format_share(&self, share: Share) -> String {
+        let digits = u32::from(self.accounting_exponent) + 2 + u32::from(RATE_DECIMALS);
+        let factor = 10_u128.pow(digits);
+        let (whole, fraction) = (share.0.unsigned_abs() / factor, share.0.unsigned_abs() % factor);
+        let sign = if share.0 < 0 { "-" } else { "" };
+        let width = usize::try_from(digits).unwrap_or_default();
+        let text = format!("{sign}{whole}.{fraction:0width$}");
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    }
+
     /// Accounting units that make one minor unit.
     pub fn units_per_minor(&self) -> i64 {
         10_i64.pow(u32::from(self.accounting_exponent - self.exponent))
@@ -168,6 +179,12 @@ impl Rate {
         self.0 < 0
     }
 
+    /// Several rates of the same together; more than can be said stays the most that can.
+    #[must_use]
+    pub const fn saturating_add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
     /// This percentage of an amount, not rounded yet.
     pub fn of(self, base: Units) -> Share {
         Share(i128::from(base.0) * i128::from(self.0))
@@ -194,13 +211,60 @@ impl<'de> Deserialize<'de> for Rate {
     }
 }
 
+/// A price in major units for one unit, exact to eight decimals. Units are counted like amounts: one is the major unit
+/// of the contract's asset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Price(Rate);
+
+impl Price {
+    pub fn parse(text: &str) -> Result<Self, MoneyError> {
+        Rate::parse(text).map(Self)
+    }
+
+    pub fn is_negative(self) -> bool {
+        self.0.is_negative()
+    }
+
+    /// What so many units cost, not rounded yet.
+    pub fn of(self, count: Units) -> Share {
+        Share(i128::from(count.0) * i128::from(self.0.0) * 100)
+    }
+
+    /// A price as lines keep it.
+    pub const fn of_digits(digits: Rate) -> Self {
+        Self(digits)
+    }
+
+    /// The same digits, as lines keep them.
+    pub const fn digits(self) -> Rate {
+        self.0
+    }
+}
+
+impl fmt::Display for Price {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// Percentages of amounts, added up exactly; [`Share::round`] makes money of them, once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Share(i128);
 
 impl Share {
+    /// A whole number of accounting units, as far as sums of amounts go.
+    pub const fn whole(units: i128) -> Self {
+        Self(units * 100 * 10_i128.pow(RATE_DECIMALS as u32))
+    }
+
     pub fn checked_add(self, other: Self) -> Result<Self, MoneyError> {
         self.0.checked_add(other.0).map(Self).ok_or(MoneyError::Overflow)
+    }
+
+    /// As accounting units: what is deducted from a base is no line's amount yet.
+    pub fn round_units(self, rounding: Rounding) -> Result<Units, MoneyError> {
+        Units::narrow(rounding.divide(self.0, 100 * 10_i128.pow(RATE_DECIMALS.into())))
     }
 
     pub fn round(self, asset: &Asset, rounding: Rounding) -> Result<Minor, MoneyError> {

@@ -3,9 +3,11 @@
 use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 
 /// Tables in which a row stands once it is written: it is neither changed nor removed.
-pub const APPEND_ONLY: [&str; 8] = [
+pub const APPEND_ONLY: [&str; 10] = [
     "anomaly_verdicts",
     "conflicts",
+    "contract_funds",
+    "contract_version_steps",
     "ingest_blocks",
     "ledger_entries",
     "ledger_legs",

@@ -20,6 +20,9 @@ mod m0004_anomalies;
 mod m0005_mails;
 mod m0006_walls;
 mod m0007_partitions;
+mod m0008_clauses;
+mod m0009_versions;
+mod m0010_funds;
 pub mod partitions;
 
 /// The digits of "saldo".
@@ -38,6 +41,9 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_mails::Migration),
             Box::new(m0006_walls::Migration),
             Box::new(m0007_partitions::Migration),
+            Box::new(m0008_clauses::Migration),
+            Box::new(m0009_versions::Migration),
+            Box::new(m0010_funds::Migration),
         ]
     }
 }

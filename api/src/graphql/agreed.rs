@@ -4,13 +4,15 @@ use async_graphql::{ComplexObject, Context, SimpleObject};
 use domain::contracts::contract;
 use domain::ids::SourceId;
 
+use super::bases::Base;
 use super::clauses::{Attribution, Match, PartnerRole, Rounding, TiersOnChange, Weekday};
 use super::errors::Failure;
+use super::fees::{Advance, Fee, Prepaid};
 use super::loaders;
 use super::page::short;
 use super::scalars::{Date, Decimal};
 use super::sources::Source;
-use super::terms::{Cycle, GgrBase, Negative, RateRow, SalesBase, TierStep, Tiers, TurnoverBase};
+use super::terms::{Cycle, Negative, Promotion, RateColumn, RateRow, TierStep, Tiers};
 
 /// What is agreed with a partner from a day on, in the shape of `TermsInput`.
 #[derive(SimpleObject)]
@@ -33,12 +35,26 @@ pub struct Terms {
     pub negative: Negative,
     /// Which share of the base is owed.
     pub rate_table: RateTable,
+    /// What is owed beside the shares.
+    #[graphql(complexity = "short(child_complexity)")]
+    pub fees: Vec<Fee>,
+    /// In major units: shares and fees of a period come to no more; of part of a period, its days' part.
+    pub cap: Option<Decimal>,
+    /// In major units: shares and fees of a period come to no less; of part of a period, its days' part.
+    pub minimum_guarantee: Option<Decimal>,
+    /// Advances are recouped.
+    pub advance: Option<Advance>,
+    /// Play is paid with prepaid credit.
+    pub prepaid: Option<Prepaid>,
     /// How a line is rounded to the minor unit, once.
     pub rounding: Rounding,
     /// In major units; a smaller total is carried over instead of being paid.
     pub minimum_payout: Decimal,
     /// What tiers do when a version takes over inside a period.
     pub tiers_on_change: TiersOnChange,
+    /// Stretches of time that the rate table can ask for; of several that are on, the first counts.
+    #[graphql(complexity = "short(child_complexity)")]
+    pub promotions: Vec<Promotion>,
 }
 
 /// Which transactions the contract counts. An empty list means all.
@@ -71,22 +87,14 @@ impl Scope {
     }
 }
 
-/// One of its fields is set.
-#[derive(Default, SimpleObject)]
-pub struct Base {
-    /// Stakes less wins.
-    pub ggr: Option<GgrBase>,
-    /// Stakes.
-    pub turnover: Option<TurnoverBase>,
-    /// Sales less refunds.
-    pub sales: Option<SalesBase>,
-}
-
 /// Which share of the base is owed.
 #[derive(SimpleObject)]
 pub struct RateTable {
     /// Which row takes a transaction.
     pub r#match: Match,
+    /// What the cells of each row are compared with.
+    #[graphql(complexity = "short(child_complexity)")]
+    pub columns: Vec<RateColumn>,
     /// The rate classes, in the order in which they are tried.
     #[graphql(complexity = "short(child_complexity)")]
     pub rows: Vec<RateRow>,
@@ -95,6 +103,7 @@ pub struct RateTable {
 impl From<contract::Terms> for Terms {
     fn from(terms: contract::Terms) -> Self {
         let cycle = terms.cycle;
+        let columns = terms.rate_table.columns.into_iter().map(|column| RateColumn { reads: column.reads });
         Self {
             valid_from: Date(terms.valid_from),
             role: terms.role.into(),
@@ -111,11 +120,18 @@ impl From<contract::Terms> for Terms {
             negative: Negative { mode: terms.negative.mode.into(), level: terms.negative.level.into() },
             rate_table: RateTable {
                 r#match: terms.rate_table.matching.into(),
+                columns: columns.collect(),
                 rows: terms.rate_table.rows.into_iter().map(RateRow::from).collect(),
             },
+            fees: terms.fees.into_iter().map(Fee::from).collect(),
+            cap: terms.cap.map(Decimal),
+            minimum_guarantee: terms.minimum_guarantee.map(Decimal),
+            advance: terms.advance.map(Advance::from),
+            prepaid: terms.prepaid.map(Prepaid::from),
             rounding: terms.rounding.into(),
             minimum_payout: Decimal(terms.minimum_payout),
             tiers_on_change: terms.tiers_on_change.into(),
+            promotions: terms.promotions.into_iter().map(Promotion::from).collect(),
         }
     }
 }
@@ -134,37 +150,31 @@ impl From<contract::Scope> for Scope {
     }
 }
 
-impl From<contract::Base> for Base {
-    fn from(base: contract::Base) -> Self {
-        match base {
-            contract::Base::Ggr(ggr) => {
-                let ggr = GgrBase { bonus_treatment: ggr.bonus_treatment.into(), jackpots: ggr.jackpots.into() };
-                Self { ggr: Some(ggr), ..Self::default() }
-            }
-            contract::Base::Turnover(turnover) => {
-                let turnover = TurnoverBase { bonus_treatment: turnover.bonus_treatment.into() };
-                Self { turnover: Some(turnover), ..Self::default() }
-            }
-            contract::Base::Sales(_) => Self { sales: Some(SalesBase { nothing: None }), ..Self::default() },
-        }
-    }
-}
-
 impl From<contract::RateRow> for RateRow {
     fn from(row: contract::RateRow) -> Self {
         let tiers = |tiers: contract::Tiers| Tiers {
             mode: tiers.mode.into(),
-            steps: tiers
-                .steps
-                .into_iter()
-                .map(|step| TierStep { up_to: step.up_to.map(Decimal), percent: Decimal(step.percent.to_string()) })
-                .collect(),
+            period: tiers.period.into(),
+            reads: tiers.reads.into(),
+            steps: tiers.steps.into_iter().map(TierStep::from).collect(),
         };
         Self {
             code: row.code,
             when: row.when,
+            cells: row.cells,
             percent: row.percent.map(|percent| Decimal(percent.to_string())),
+            per_unit: row.per_unit.map(|one| Decimal(one.to_string())),
             tiers: row.tiers.map(tiers),
+        }
+    }
+}
+
+impl From<contract::TierStep> for TierStep {
+    fn from(step: contract::TierStep) -> Self {
+        Self {
+            up_to: step.up_to.map(Decimal),
+            percent: step.percent.map(|percent| Decimal(percent.to_string())),
+            per_unit: step.per_unit.map(|one| Decimal(one.to_string())),
         }
     }
 }

@@ -86,6 +86,8 @@ pub enum JackpotBasis {
     Accrual,
     /// Contributions do not count; a jackpot win reduces GGR by what it paid.
     Payout,
+    /// Neither counts in GGR: a deduction takes them, or nobody does.
+    None,
 }
 
 /// What becomes of a negative base.
@@ -114,18 +116,40 @@ pub enum Level {
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(name = "RateTableMatch", remote = "contract::Match")]
 pub enum Match {
-    /// The first row whose condition holds.
+    /// The first row whose conditions hold.
     First,
+    /// Every row whose conditions hold: one transaction may be in several rate classes.
+    Collect,
 }
 
 /// What a step of tiers rates.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "contract::TierMode")]
 pub enum TierMode {
-    /// Each slice of the base at the percentage of its own step.
+    /// Each slice of the base at the rate of its own step.
     Marginal,
-    /// The whole base at the percentage of the step it reaches.
+    /// The whole base at the rate of the step it reaches.
     Volume,
+}
+
+/// What fills the steps of tiers.
+#[derive(Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "contract::TierPeriod")]
+pub enum TierPeriod {
+    /// The base of one settlement.
+    Settlement,
+    /// The bases of a calendar year in the contract's zone; a period counts to the year it begins in.
+    Year,
+}
+
+/// What a step of tiers is read from.
+#[derive(Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "contract::TierReads")]
+pub enum TierReads {
+    /// What netting and the carried base leave.
+    AfterCarry,
+    /// The base before netting: a loss takes up the lowest steps.
+    BeforeCarry,
 }
 
 /// What tiers do when a version takes over inside a period.

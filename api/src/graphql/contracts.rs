@@ -1,21 +1,29 @@
-//! Contracts: what is agreed with a partner, in versions.
+//! Contracts: what is agreed with a partner, in versions. `drafting.rs` writes them.
 
 use async_graphql::connection::Connection;
-use async_graphql::{ComplexObject, Context, Enum, ID, InputObject, Object, SimpleObject};
+use async_graphql::{ComplexObject, Context, Enum, ID, Object, SimpleObject};
 use domain::ids::{ContractId, MemberId, PartnerId};
-use domain::{Scoped, contracts};
+use domain::{Problem, contracts};
 
 use super::access::{self, Member};
 use super::agreed::Terms;
-use super::errors::{Failure, UserError, outcome};
-use super::idempotency::once;
-use super::ids::id;
-use super::loaders::{self, VersionsOf};
+use super::errors::Failure;
+use super::findings::{FindingsOf, RateTableFinding};
+use super::funds::ContractFunds;
+use super::language::Language;
+use super::loaders::{self, FundsOf, VersionsOf};
+use super::money::corrupt;
 use super::page::{self, Cursor, cost, short};
 use super::partners::Partner;
 use super::scalars::DateTime;
 use super::scoped;
-use super::terms::TermsInput;
+use super::test_cases::ContractTestCase;
+use super::texts::{ContractClauseText, ContractWarning, TextOf, WarningsOf};
+use super::version_loaders::{CasesOf, StepsOf};
+use super::versions::{ContractDifference, ContractVersionStep};
+
+/// Steps of a version that are shown: people do them, one at a time.
+const MOST_STEPS: usize = 200;
 
 /// What is agreed with a partner.
 #[derive(SimpleObject)]
@@ -47,11 +55,42 @@ impl Contract {
         Ok(loaders::required(ctx, self.partner, "partner").await?.into())
     }
 
+    /// What was paid beforehand, by currency; empty where nothing was.
+    #[graphql(complexity = "short(child_complexity)")]
+    async fn funds(&self, ctx: &Context<'_>) -> Result<Vec<ContractFunds>, Failure> {
+        let funds = loaders::one(ctx, FundsOf(self.key)).await?.unwrap_or_default();
+        Ok(funds.into_iter().map(ContractFunds::from).collect())
+    }
+
     /// In the order they were written, drafts too.
     #[graphql(complexity = "short(child_complexity)")]
     async fn versions(&self, ctx: &Context<'_>) -> Result<Vec<ContractVersion>, Failure> {
         let versions = loaders::one(ctx, VersionsOf(self.key)).await?.unwrap_or_default();
         Ok(versions.into_iter().map(ContractVersion::from).collect())
+    }
+
+    /// The version in force at an instant; null where none is.
+    async fn version_in_force(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The instant by which a transaction belongs to a period.")] at: DateTime,
+        #[graphql(desc = "What was known then: later activations do not count. Now when absent.")] known_at: Option<
+            DateTime,
+        >,
+    ) -> Result<Option<ContractVersion>, Failure> {
+        let versions = loaders::one(ctx, VersionsOf(self.key)).await?.unwrap_or_default();
+        let known_at = known_at.map_or_else(|| scoped(ctx).map(|scoped| scoped.clock().now()), |at| Ok(at.0))?;
+        // Activation refuses what would leave a doubt.
+        let found = contracts::resolution::in_force(&versions, self.key, at.0, known_at);
+        let found = found.map_err(|ambiguous| corrupt(Problem::from(ambiguous).message))?;
+        Ok(found.cloned().map(ContractVersion::from))
+    }
+
+    /// What its versions have to give, by name; empty for whoever may not see it.
+    #[graphql(complexity = "short(child_complexity)")]
+    async fn test_cases(&self, ctx: &Context<'_>) -> Result<Vec<ContractTestCase>, Failure> {
+        let cases = loaders::one(ctx, CasesOf(self.key)).await?.unwrap_or_default();
+        Ok(cases.into_iter().map(ContractTestCase::from).collect())
     }
 }
 
@@ -61,8 +100,14 @@ impl Contract {
 pub enum ContractVersionState {
     /// Counts nothing yet and can still change.
     Draft,
+    /// A draft that passed the contract's test cases as it is now.
+    Tested,
+    /// A draft that was approved as it is now.
+    Approved,
     /// In force from its date on; only another version changes what counts.
     Active,
+    /// Another version has taken over: see `supersededAt`.
+    Superseded,
 }
 
 /// What holds from a day on.
@@ -73,20 +118,93 @@ pub struct ContractVersion {
     pub version: i64,
     /// Where it stands.
     pub state: ContractVersionState,
+    /// Counts each save of the draft. Whoever saves or approves it says which one was read.
+    pub revision: i64,
     /// The instant that `terms.validFrom` stands for in the contract's zone.
     pub valid_from: DateTime,
     /// What it says.
     pub terms: Terms,
     /// When it was first written.
     pub created_at: DateTime,
+    /// When the draft was saved last.
+    pub changed_at: DateTime,
+    /// When it passed the contract's test cases as it is now; null where it did not.
+    pub tested_at: Option<DateTime>,
+    /// When it was approved as it is now; null where it was not.
+    pub approved_at: Option<DateTime>,
     /// When it was put in force; null for a draft.
     pub activated_at: Option<DateTime>,
+    /// The number of the version whose place it takes when it is activated: one that begins when it does.
+    pub replaces: Option<i64>,
+    /// When another version takes over: when its place was taken, or when the next one begins. Null while none does.
+    pub superseded_at: Option<DateTime>,
+    /// The number of that version.
+    pub superseded_by: Option<i64>,
     #[graphql(skip)]
     activated_by: Option<MemberId>,
+    #[graphql(skip)]
+    pub(super) contract: ContractId,
 }
 
 #[ComplexObject]
 impl ContractVersion {
+    /// What was done to it, the latest first; at most the last 200 steps, and none for whoever may not see it.
+    #[graphql(complexity = "short(child_complexity)")]
+    async fn history(&self, ctx: &Context<'_>) -> Result<Vec<ContractVersionStep>, Failure> {
+        let steps = loaders::one(ctx, StepsOf(self.contract)).await?.unwrap_or_default();
+        let own = steps.into_iter().filter(|step| step.version == self.version).take(MOST_STEPS);
+        Ok(own.map(ContractVersionStep::from).collect())
+    }
+
+    /// What it says otherwise than another version, by the paths of the fields; at most 1000 differences.
+    #[graphql(complexity = "short(child_complexity)")]
+    async fn differences(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The number of the other version; the one that was written before when absent.")]
+        since: Option<i64>,
+    ) -> Result<Vec<ContractDifference>, Failure> {
+        let versions = loaders::one(ctx, VersionsOf(self.contract)).await?.unwrap_or_default();
+        let of = |number: i64| versions.iter().find(|version| version.version == number);
+        let missing = || Failure::from(domain::Error::NotFound("contract version"));
+        let after = of(self.version).ok_or_else(missing)?;
+        let before = match since {
+            Some(number) => of(number).ok_or_else(missing)?,
+            // The first one differs from nothing.
+            None => of(self.version - 1).unwrap_or(after),
+        };
+        let found = contracts::difference::differences(&before.terms, &after.terms);
+        Ok(found.into_iter().map(ContractDifference::from).collect())
+    }
+
+    /// What is to be said about its rate table: what would be refused if it were saved now, and what somebody should
+    /// look at. Errors first.
+    #[graphql(complexity = "short(child_complexity)")]
+    async fn findings(&self, ctx: &Context<'_>) -> Result<Vec<RateTableFinding>, Failure> {
+        let found = loaders::one(ctx, FindingsOf(self.contract, self.version)).await?.unwrap_or_default();
+        Ok(found.into_iter().map(RateTableFinding::from).collect())
+    }
+
+    /// What it says, in plain words, for both sides to sign.
+    #[graphql(complexity = "short(child_complexity)")]
+    async fn text(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "In which language. Both say the same.")] language: Language,
+    ) -> Result<Vec<ContractClauseText>, Failure> {
+        let key = TextOf(self.contract, self.version, language.into());
+        let clauses = loaders::one(ctx, key).await?.unwrap_or_default();
+        Ok(clauses.into_iter().map(ContractClauseText::from).collect())
+    }
+
+    /// What somebody should know about the money before it is signed: of a kind at most 100, and none for a partner's
+    /// user. `findings` has what is to be said about the rate table by itself.
+    #[graphql(complexity = "short(child_complexity)")]
+    async fn warnings(&self, ctx: &Context<'_>) -> Result<Vec<ContractWarning>, Failure> {
+        let found = loaders::one(ctx, WarningsOf(self.contract, self.version)).await?.unwrap_or_default();
+        Ok(found.into_iter().map(ContractWarning).collect())
+    }
+
     /// The member who activated it; null for whoever may not see that member.
     async fn activated_by(&self, ctx: &Context<'_>) -> Result<Option<Member>, Failure> {
         access::member(ctx, self.activated_by).await
@@ -98,11 +216,19 @@ impl From<contracts::ContractVersion> for ContractVersion {
         Self {
             version: version.version,
             state: version.state.into(),
+            revision: version.revision,
             valid_from: version.valid_from.into(),
             terms: version.terms.into(),
             created_at: version.created_at.into(),
+            changed_at: version.changed_at.unwrap_or(version.created_at).into(),
+            tested_at: version.tested_at.map(DateTime),
+            approved_at: version.approved_at.map(DateTime),
             activated_at: version.activated_at.map(DateTime),
+            replaces: version.replaces,
+            superseded_at: version.superseded_at.map(DateTime),
+            superseded_by: version.superseded_by,
             activated_by: version.activated_by,
+            contract: version.contract,
         }
     }
 }
@@ -123,170 +249,4 @@ impl ContractsQuery {
         let page = scoped(ctx)?.contracts(page::request(first, after.as_deref())?).await?;
         Ok(page::connection(page, |contract| contract.id.0))
     }
-}
-
-/// What `createContract` takes.
-#[derive(InputObject)]
-pub struct CreateContractInput {
-    /// The partner.
-    partner_id: ID,
-    /// Unique among the partner's contracts.
-    name: String,
-    /// Of the first version, which begins as a draft.
-    terms: TermsInput,
-    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
-    idempotency_key: Option<String>,
-}
-
-/// What `draftContractVersion` takes.
-#[derive(InputObject)]
-pub struct DraftContractVersionInput {
-    /// The contract.
-    contract_id: ID,
-    /// What is agreed.
-    terms: TermsInput,
-    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
-    idempotency_key: Option<String>,
-}
-
-/// What `changeContractDraft` takes.
-#[derive(InputObject)]
-pub struct ChangeContractDraftInput {
-    /// The contract.
-    contract_id: ID,
-    /// The number of the version.
-    version: i64,
-    /// What is agreed.
-    terms: TermsInput,
-    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
-    idempotency_key: Option<String>,
-}
-
-/// What `activateContractVersion` takes.
-#[derive(InputObject)]
-pub struct ActivateContractVersionInput {
-    /// The contract.
-    contract_id: ID,
-    /// The number of the version.
-    version: i64,
-    /// A text of the client's own, such as a UUID. The same input under it is done once, and answered the same again.
-    idempotency_key: Option<String>,
-}
-
-macro_rules! version_payload {
-    ($(#[$doc:meta])* $name:ident) => {
-        pub struct $name {
-            contract_version: Option<ContractVersion>,
-            user_errors: Vec<UserError>,
-            of: Option<ContractId>,
-        }
-
-        $(#[$doc])*
-        #[Object]
-        impl $name {
-            /// The contract as it is now.
-            async fn contract(&self, ctx: &Context<'_>) -> Result<Option<Contract>, Failure> {
-                let Some(id) = self.of else { return Ok(None) };
-                Ok(loaders::one(ctx, id).await?.map(Contract::from))
-            }
-
-            /// The version that was written or put in force.
-            async fn contract_version(&self) -> Option<&ContractVersion> {
-                self.contract_version.as_ref()
-            }
-
-            /// What should have been done otherwise; empty when it is done.
-            #[graphql(complexity = "short(child_complexity)")]
-            async fn user_errors(&self) -> &[UserError] {
-                &self.user_errors
-            }
-        }
-
-        impl $name {
-            fn of(result: domain::Result<contracts::ContractVersion>) -> Result<Self, Failure> {
-                let (version, user_errors) = outcome(result.map_err(Failure::from))?;
-                let of = version.as_ref().map(|version| version.contract);
-                Ok(Self { contract_version: version.map(ContractVersion::from), user_errors, of })
-            }
-        }
-    };
-}
-version_payload!(
-    /// What `createContract` did.
-    CreateContractPayload
-);
-version_payload!(
-    /// What `draftContractVersion` did.
-    DraftContractVersionPayload
-);
-version_payload!(
-    /// What `changeContractDraft` did.
-    ChangeContractDraftPayload
-);
-version_payload!(
-    /// What `activateContractVersion` did.
-    ActivateContractVersionPayload
-);
-
-#[derive(Default)]
-pub struct ContractsMutation;
-
-#[Object]
-impl ContractsMutation {
-    /// A contract with its first version, as a draft.
-    async fn create_contract(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "What it takes.")] mut input: CreateContractInput,
-    ) -> Result<CreateContractPayload, Failure> {
-        let key = input.idempotency_key.take();
-        CreateContractPayload::of(once(ctx, key, async |scoped| create(&scoped, input).await).await?)
-    }
-
-    /// Another version of a contract, as a draft.
-    async fn draft_contract_version(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "What it takes.")] input: DraftContractVersionInput,
-    ) -> Result<DraftContractVersionPayload, Failure> {
-        let contract = id(&input.contract_id, ContractId::parse);
-        let drafted = once(ctx, input.idempotency_key, async |scoped| {
-            scoped.draft_contract_version(contract, input.terms.core(&scoped).await?).await
-        });
-        DraftContractVersionPayload::of(drafted.await?)
-    }
-
-    /// Changes the terms of a draft.
-    async fn change_contract_draft(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "What it takes.")] input: ChangeContractDraftInput,
-    ) -> Result<ChangeContractDraftPayload, Failure> {
-        let contract = id(&input.contract_id, ContractId::parse);
-        let changed = once(ctx, input.idempotency_key, async |scoped| {
-            scoped.change_contract_draft(contract, input.version, input.terms.core(&scoped).await?).await
-        });
-        ChangeContractDraftPayload::of(changed.await?)
-    }
-
-    /// Puts a draft in force from its date on, also for what is recorded already: closed settlements of those times
-    /// get corrections. Again changes nothing.
-    async fn activate_contract_version(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "What it takes.")] input: ActivateContractVersionInput,
-    ) -> Result<ActivateContractVersionPayload, Failure> {
-        let contract = id(&input.contract_id, ContractId::parse);
-        let activated = once(ctx, input.idempotency_key, async |scoped| {
-            scoped.activate_contract_version(contract, input.version).await
-        });
-        ActivateContractVersionPayload::of(activated.await?)
-    }
-}
-
-async fn create(scoped: &Scoped, input: CreateContractInput) -> domain::Result<contracts::ContractVersion> {
-    let partner = id(&input.partner_id, PartnerId::parse);
-    let terms = input.terms.core(scoped).await?;
-    let (_, version) = scoped.create_contract(contracts::NewContract { partner, name: input.name, terms }).await?;
-    Ok(version)
 }

@@ -30,6 +30,12 @@ pub enum AccountCode {
     Carried,
     /// Owed to a partner, and set aside until a person releases it.
     Held,
+    /// Paid to a partner beforehand, and not recouped yet.
+    Advance,
+    /// What prepaid credit cost that is not drawn yet.
+    Prepaid,
+    /// What contracts moved in with: the tenant's own counterpart.
+    Opening,
 }
 
 /// Why something was posted.
@@ -44,6 +50,12 @@ pub enum EntryReason {
     Hold,
     /// Makes what was set aside payable again.
     Release,
+    /// Makes an advance, or what credit cost, owed to the partner.
+    Fund,
+    /// Makes expense of what drawn credit cost.
+    Draw,
+    /// A contract moved in.
+    Opening,
 }
 
 /// An account of the tenant or of a partner, in one currency.

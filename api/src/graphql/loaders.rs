@@ -128,6 +128,21 @@ impl Loader<VersionsOf> for Rows {
     }
 }
 
+/// What was paid beforehand under a contract.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct FundsOf(pub ContractId);
+
+impl Loader<FundsOf> for Rows {
+    type Value = Vec<settlements::FundsOf>;
+    type Error = Arc<Error>;
+
+    async fn load(&self, keys: &[FundsOf]) -> Result<HashMap<FundsOf, Self::Value>, Self::Error> {
+        let ids: Vec<ContractId> = keys.iter().map(|key| key.0).collect();
+        let funds = self.0.funds(&ids).await.map_err(Arc::new)?;
+        Ok(funds.into_iter().map(|(contract, funds)| (FundsOf(contract), funds)).collect())
+    }
+}
+
 /// The versions of a product, oldest first.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ProductVersionsOf(pub ProductId);

@@ -21,20 +21,28 @@ pub mod access;
 pub mod agreed;
 pub mod anomalies;
 pub mod api_keys;
+pub mod bases;
 pub mod case_loaders;
 pub mod catalogue;
 pub mod clauses;
 pub mod contracts;
 mod cost;
 pub mod detector;
+mod drafting;
 pub mod errors;
 pub mod execute;
+pub mod explanations;
+pub mod fees;
+pub mod findings;
+pub mod formulas;
+pub mod funds;
 pub mod idempotency;
 pub mod ids;
 pub mod imports;
 pub mod language;
 pub mod ledger;
 pub mod limits;
+pub mod lines;
 pub mod loaders;
 pub mod mappings;
 pub mod money;
@@ -50,10 +58,16 @@ pub mod request;
 pub mod scalars;
 pub mod sessions;
 pub mod settlements;
+pub mod simulations;
 pub mod sources;
 pub mod subscriptions;
+pub mod templates;
 pub mod terms;
+pub mod test_cases;
+mod texts;
 pub mod transactions;
+pub mod version_loaders;
+pub mod versions;
 mod waves;
 
 use std::net::IpAddr;
@@ -75,10 +89,14 @@ pub struct Query(
     catalogue::CatalogueQuery,
     sources::SourcesQuery,
     contracts::ContractsQuery,
+    funds::FundsQuery,
+    versions::VersionsQuery,
+    templates::TemplatesQuery,
     transactions::TransactionsQuery,
     imports::ImportsQuery,
     quarantine::QuarantineQuery,
     settlements::SettlementsQuery,
+    explanations::ExplanationsQuery,
     ledger::LedgerQuery,
     anomalies::AnomaliesQuery,
     detector::DetectorQuery,
@@ -95,7 +113,11 @@ pub struct Mutation(
     catalogue::CatalogueMutation,
     sources::SourcesMutation,
     previews::PreviewsMutation,
-    contracts::ContractsMutation,
+    drafting::ContractsMutation,
+    funds::FundsMutation,
+    versions::VersionsMutation,
+    test_cases::TestCasesMutation,
+    templates::TemplatesMutation,
     recording::RecordingMutation,
     imports::ImportsMutation,
     quarantine::QuarantineMutation,

@@ -2,7 +2,7 @@
 
 use async_graphql::{Context, ID, Interface, Object};
 use domain::ids::{
-    AccountId, ApiKeyId, CaseId, ConflictId, ContractId, EntryId, ImportRunId, MemberId, PartnerId, ProductId,
+    AccountId, ApiKeyId, CaseId, ConflictId, ContractId, EntryId, FundId, ImportRunId, MemberId, PartnerId, ProductId,
     QuarantineId, SettlementId, SourceId, TransactionId,
 };
 use domain::{Error, Scoped};
@@ -13,6 +13,7 @@ use super::api_keys::ApiKey;
 use super::catalogue::Product;
 use super::contracts::Contract;
 use super::errors::{Failure, or_null};
+use super::funds::FundEntry;
 use super::imports::ImportRun;
 use super::ledger::{LedgerAccount, LedgerEntry};
 use super::partners::Partner;
@@ -41,6 +42,7 @@ pub enum Node {
     LedgerAccount(LedgerAccount),
     LedgerEntry(LedgerEntry),
     AnomalyCase(AnomalyCase),
+    FundEntry(FundEntry),
 }
 
 #[derive(Default)]
@@ -105,6 +107,9 @@ async fn find(scoped: &Scoped, text: &str) -> domain::Result<Node> {
     }
     if let Some(id) = CaseId::parse(text) {
         return first(scoped.anomaly_cases_by_ids(&[id]).await?, Node::AnomalyCase);
+    }
+    if let Some(id) = FundId::parse(text) {
+        return first(scoped.fund_entry(id).await?, Node::FundEntry);
     }
     Err(Error::NotFound("node"))
 }

@@ -64,6 +64,16 @@ impl Key for String {
     }
 }
 
+/// The cursor of the row with this key.
+pub fn cursor<K: Key>(key: K) -> Cursor {
+    Cursor(key.bytes())
+}
+
+/// The same as clients write it.
+pub fn cursor_text<K: Key>(key: K) -> String {
+    cursor(key).encode_cursor()
+}
+
 /// The arguments of a list.
 pub fn request<K: Key>(first: Option<i32>, after: Option<&str>) -> Result<PageRequest<K>, Failure> {
     let read = |text| K::read(Cursor::decode_cursor(text)?.0).ok_or("this is no cursor of this list");

@@ -69,7 +69,7 @@ pub struct TransactionInput {
 }
 
 impl TransactionInput {
-    fn draft(self) -> Result<Draft, Problem> {
+    pub(super) fn draft(self) -> Result<Draft, Problem> {
         let mut attributes = BTreeMap::new();
         for (position, AttributeInput { name, value }) in self.attributes.into_iter().enumerate() {
             if attributes.contains_key(&name) {
@@ -186,7 +186,7 @@ impl RecordTransactionResult {
 }
 
 /// The core knows amount and currency side by side.
-fn named_as_input(mut problem: Problem) -> Problem {
+pub(super) fn named_as_input(mut problem: Problem) -> Problem {
     match problem.path.as_str() {
         "amount" => problem.path = "amount.amount".to_owned(),
         "currency" => problem.path = "amount.currency".to_owned(),

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use async_graphql::connection::Connection;
 use async_graphql::{ComplexObject, Context, Enum, ID, InputObject, Object, SimpleObject};
 use domain::ids::{CaseId, ContractId, PartnerId, SettlementId};
-use domain::money::{Asset, Minor};
-use domain::settlements::settlement::{self, LineCode as CoreCode};
+use domain::money::Minor;
 use domain::settlements::{self, Statement, blockers};
 
 use super::anomalies::AnomalyCase;
@@ -16,11 +15,12 @@ use super::errors::{Failure, UserError, outcome};
 use super::idempotency::once;
 use super::ids::id;
 use super::ledger::LedgerEntry;
+use super::lines::SettlementLine;
 use super::loaders::{self, BlockersOf, EntriesOf, StatementOf};
 use super::money::{of_minor, of_units, word};
 use super::page::{self, Cursor, cost, short};
 use super::partners::Partner;
-use super::scalars::{DateTime, Decimal, Money};
+use super::scalars::{DateTime, Money};
 use super::scoped;
 
 /// Where a settlement stands.
@@ -31,24 +31,6 @@ pub enum SettlementState {
     Open,
     /// Frozen; what comes late is a correction in a later one.
     Closed,
-}
-
-/// What kind of line it is.
-#[derive(Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(name = "SettlementLineCode", remote = "settlement::LineCode")]
-pub enum LineCode {
-    /// The base of a rate class before netting, where netting changed it; no amount.
-    Base,
-    /// The base carried in; no amount.
-    CarriedBase,
-    /// The share of a rate class's netted base.
-    RevenueShare,
-    /// What late facts change in a closed settlement.
-    Correction,
-    /// Earned before, and below the minimum payout then.
-    CarriedIn,
-    /// Below the minimum payout, taken over to the next period.
-    CarriedOut,
 }
 
 /// What one contract owes for one period and currency. An amount is positive where the tenant owes it to the partner.
@@ -200,67 +182,6 @@ impl SettlementHold {
 
 /// It asks every source of the contract.
 const BLOCKERS_COST: usize = 20;
-
-/// One line of a settlement.
-#[derive(SimpleObject)]
-#[graphql(complex)]
-pub struct SettlementLine {
-    /// What kind of line it is.
-    pub code: LineCode,
-    /// The line in words.
-    pub label: String,
-    /// The code of the rate table's row.
-    pub rate_class: Option<String>,
-    /// The version of the contract's terms that it follows.
-    pub version: i64,
-    /// What the rate applies to; null where there is none.
-    pub base: Option<Money>,
-    /// Per cent; null where several rates made the amount.
-    pub rate: Option<Decimal>,
-    /// What the line adds to the total.
-    pub amount: Money,
-    #[graphql(skip)]
-    corrects: Option<SettlementId>,
-}
-
-impl SettlementLine {
-    fn new(line: settlement::Line, asset: &Asset) -> Self {
-        Self {
-            code: line.code.into(),
-            label: label(&line),
-            version: line.version,
-            base: line.base.map(|base| of_units(asset, base)),
-            rate: line.rate.map(|rate| Decimal(rate.to_string())),
-            amount: of_minor(asset, line.amount),
-            corrects: line.corrects,
-            rate_class: line.rate_class,
-        }
-    }
-}
-
-#[ComplexObject]
-impl SettlementLine {
-    /// The closed settlement that a correction repairs.
-    async fn corrects(&self, ctx: &Context<'_>) -> Result<Option<Settlement>, Failure> {
-        let Some(id) = self.corrects else { return Ok(None) };
-        Ok(loaders::one(ctx, id).await?.map(Settlement::from))
-    }
-}
-
-fn label(line: &settlement::Line) -> String {
-    let text = match line.code {
-        CoreCode::Base => "Base before netting",
-        CoreCode::CarriedBase => "Negative base carried in",
-        CoreCode::RevenueShare => "Revenue share",
-        CoreCode::Correction => "Correction of a closed period",
-        CoreCode::CarriedIn => "Carried in: below the minimum payout before",
-        CoreCode::CarriedOut => "Carried over: below the minimum payout",
-    };
-    match &line.rate_class {
-        Some(class) => format!("{text}, {class}"),
-        None => text.to_owned(),
-    }
-}
 
 /// Why a settlement cannot close yet.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]

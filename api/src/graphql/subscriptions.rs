@@ -11,6 +11,7 @@ use super::errors::Failure;
 use super::ids::id;
 use super::scalars::DateTime;
 use super::settlements::Settlement;
+use super::simulations::{self, SimulateContractVersionInput, SimulateContractVersionPayload};
 use super::{loaders, scoped};
 use crate::live::render::Feed;
 
@@ -105,5 +106,16 @@ impl SubscriptionRoot {
             raised_at: event.at.into(),
             case: CaseId(event.news.subject),
         }))
+    }
+
+    /// Replays a version of a contract over a time that is past: how far it is, and at last what it would have paid
+    /// beside what was settled. It changes nothing, ends by itself, and stops when the client ends it. Not for a
+    /// partner's users.
+    async fn simulate_contract_version(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What it takes.")] input: SimulateContractVersionInput,
+    ) -> Result<impl Stream<Item = Result<SimulateContractVersionPayload, async_graphql::Error>> + use<>, Failure> {
+        simulations::simulate(scoped(ctx)?, input).await
     }
 }

@@ -1,14 +1,15 @@
 //! The terms of a contract's version as they are written. How they read back is in `agreed.rs`.
 
-use async_graphql::{ComplexObject, InputObject, OneofObject, SimpleObject};
+use async_graphql::{ComplexObject, InputObject, SimpleObject};
 use domain::contracts::contract;
-use domain::money::Rate;
 use domain::{Code, Error, Problem, Scoped};
 
+use super::bases::{BaseInput, price, rate};
 use super::clauses::{
-    Attribution, BonusTreatment, Every, JackpotBasis, Level, Match, NegativeMode, PartnerRole, Rounding, TierMode,
+    Attribution, Every, Level, Match, NegativeMode, PartnerRole, Rounding, TierMode, TierPeriod, TierReads,
     TiersOnChange, Weekday,
 };
+use super::fees::{Advance, FeeInput, Prepaid};
 use super::mappings::no_zone;
 use super::page::short;
 use super::scalars::{Date, Decimal};
@@ -37,6 +38,17 @@ pub struct TermsInput {
     negative: Negative,
     /// Which share of the base is owed.
     rate_table: RateTableInput,
+    /// What is owed beside the shares.
+    #[graphql(default)]
+    fees: Vec<FeeInput>,
+    /// In major units: shares and fees of a period come to no more; of part of a period, its days' part.
+    cap: Option<Decimal>,
+    /// In major units: shares and fees of a period come to no less; of part of a period, its days' part.
+    minimum_guarantee: Option<Decimal>,
+    /// Advances are recouped.
+    advance: Option<Advance>,
+    /// Play is paid with prepaid credit.
+    prepaid: Option<Prepaid>,
     /// How a line is rounded to the minor unit, once.
     #[graphql(default_with = "Rounding::HalfEven")]
     rounding: Rounding,
@@ -46,6 +58,25 @@ pub struct TermsInput {
     /// What tiers do when a version takes over inside a period.
     #[graphql(default_with = "TiersOnChange::Continue")]
     tiers_on_change: TiersOnChange,
+    /// Stretches of time that the rate table can ask for; of several that are on, the first counts.
+    #[graphql(default)]
+    promotions: Vec<Promotion>,
+}
+
+/// A stretch of time in which `promotion` is its code, for all products or some.
+#[derive(InputObject, SimpleObject)]
+#[graphql(input_name = "PromotionInput", name = "Promotion")]
+pub struct Promotion {
+    /// What a rate table asks for.
+    pub code: String,
+    /// An instant, such as "2021-12-24T00:00:00Z", or a time on the clocks of the cycle's zone, "2021-12-24T00:00".
+    #[graphql(name = "from")]
+    pub begins: String,
+    /// Written like `from`, and not in the promotion any more.
+    pub until: String,
+    /// Product codes; none means all, and what has no product.
+    #[graphql(default)]
+    pub products: Vec<String>,
 }
 
 /// Which transactions the contract counts. An empty list means all.
@@ -89,47 +120,6 @@ pub struct Cycle {
     pub starts_on: Option<Weekday>,
 }
 
-/// What the rates apply to: one of its fields.
-#[derive(OneofObject)]
-pub enum BaseInput {
-    /// Stakes less wins.
-    Ggr(GgrBase),
-    /// Stakes.
-    Turnover(TurnoverBase),
-    /// Sales less refunds: write `{}`.
-    Sales(SalesBase),
-}
-
-/// Stakes less wins.
-#[derive(InputObject, SimpleObject)]
-#[graphql(input_name = "GgrBaseInput", name = "GgrBase")]
-pub struct GgrBase {
-    /// How bonus money counts.
-    #[graphql(default_with = "BonusTreatment::Include")]
-    pub bonus_treatment: BonusTreatment,
-    /// When jackpots reduce it.
-    #[graphql(default_with = "JackpotBasis::Accrual")]
-    pub jackpots: JackpotBasis,
-}
-
-/// Stakes.
-#[derive(InputObject, SimpleObject)]
-#[graphql(input_name = "TurnoverBaseInput", name = "TurnoverBase")]
-pub struct TurnoverBase {
-    /// How bonus money counts.
-    #[graphql(default_with = "BonusTreatment::Include")]
-    pub bonus_treatment: BonusTreatment,
-}
-
-/// Sales less refunds: write `{}`.
-#[derive(InputObject, SimpleObject)]
-#[graphql(input_name = "SalesBaseInput", name = "SalesBase")]
-pub struct SalesBase {
-    /// There is nothing to set; GraphQL wants a type to have a field.
-    #[graphql(name = "_")]
-    pub nothing: Option<bool>,
-}
-
 /// What becomes of a negative base.
 #[derive(InputObject, SimpleObject)]
 #[graphql(input_name = "NegativeInput", name = "Negative")]
@@ -147,43 +137,68 @@ pub struct RateTableInput {
     /// Which row takes a transaction.
     #[graphql(default_with = "Match::First")]
     r#match: Match,
+    /// What the cells of each row are compared with.
+    #[graphql(default)]
+    columns: Vec<RateColumn>,
     /// The rate classes, in the order in which they are tried.
     rows: Vec<RateRow>,
 }
 
-/// One rate class, with either a percentage or tiers.
+/// What the cells of a column are compared with.
+#[derive(InputObject, SimpleObject)]
+#[graphql(input_name = "RateColumnInput", name = "RateColumn")]
+pub struct RateColumn {
+    /// What a `when` may read, by its name: "localHour", "attributes.shop", "number(attributes.level)".
+    pub reads: String,
+}
+
+/// One rate class, with a percentage, a price or tiers.
 #[derive(InputObject, SimpleObject)]
 #[graphql(input_name = "RateRowInput", name = "RateRow")]
 pub struct RateRow {
     /// What lines call the class; once in a table.
     pub code: String,
-    /// A zen-expression such as `localHour < 6`; the last row has none and takes what is left.
+    /// A zen-expression such as `localHour < 6`, which has to hold beside the cells.
     pub when: Option<String>,
+    /// One for each column from the first on, such as "0..6" or "not slots, live"; an empty one and those at the end
+    /// that are not given are anything.
+    #[graphql(default)]
+    pub cells: Vec<String>,
     /// Per cent of the whole base of the class, such as "8"; or else `tiers`.
     pub percent: Option<Decimal>,
-    /// Percentages by the size of the base; or else `percent`.
+    /// Of the base `units`: the price of one, in major units; or else `tiers`.
+    pub per_unit: Option<Decimal>,
+    /// Rates by the size of the base.
     pub tiers: Option<Tiers>,
 }
 
-/// Percentages by the size of the base.
+/// Rates by the size of the base.
 #[derive(InputObject, SimpleObject)]
 #[graphql(complex, input_name = "TiersInput", name = "Tiers")]
 pub struct Tiers {
     /// Whether a step rates its slice or the whole base.
     pub mode: TierMode,
+    /// What fills the steps.
+    #[graphql(default_with = "TierPeriod::Settlement")]
+    pub period: TierPeriod,
+    /// Whether what is carried in takes up steps.
+    #[graphql(default_with = "TierReads::AfterCarry")]
+    pub reads: TierReads,
     /// From the lowest up.
     #[graphql(skip_output)]
     pub steps: Vec<TierStep>,
 }
 
-/// A percentage up to a size of the base.
+/// A percentage, or a price, up to a size of the base.
 #[derive(InputObject, SimpleObject)]
 #[graphql(input_name = "TierStepInput", name = "TierStep")]
 pub struct TierStep {
-    /// In major units, this amount included; the last step has none.
+    /// In major units, or units where those are counted, this one included; the last step has none.
     pub up_to: Option<Decimal>,
     /// Per cent, such as "8".
-    pub percent: Decimal,
+    pub percent: Option<Decimal>,
+    /// Of the base `units`: the price of one, in major units.
+    pub per_unit: Option<Decimal>,
 }
 
 #[ComplexObject]
@@ -204,8 +219,13 @@ impl TermsInput {
         let mut problems = Vec::new();
         let scope = self.scope.core(scoped, &mut problems).await?;
         let cycle = self.cycle.core(&mut problems);
+        let columns = self.rate_table.columns.into_iter().map(|column| contract::Column { reads: column.reads });
+        let columns = columns.collect();
         let rows: Vec<_> =
             self.rate_table.rows.into_iter().enumerate().map(|(n, row)| row.core(n, &mut problems)).collect();
+        let base = self.base.core(&mut problems);
+        let advance = self.advance.map(|advance| advance.core(&mut problems));
+        let fees = self.fees.into_iter().enumerate().map(|(n, fee)| fee.core(n, &mut problems)).collect();
         let Some(cycle) = cycle.filter(|_| problems.is_empty()) else {
             return Err(Error::Invalid(problems.into_iter().map(|problem| problem.under("terms")).collect()));
         };
@@ -216,18 +236,25 @@ impl TermsInput {
             currency: self.currency,
             attribution: self.attribution.into(),
             cycle,
-            base: self.base.into(),
+            base,
             negative: contract::Negative { mode: self.negative.mode.into(), level: self.negative.level.into() },
-            rate_table: contract::RateTable { matching: self.rate_table.r#match.into(), rows },
+            rate_table: contract::RateTable { matching: self.rate_table.r#match.into(), columns, rows },
+            fees,
+            cap: self.cap.map(|cap| cap.0),
+            minimum_guarantee: self.minimum_guarantee.map(|amount| amount.0),
+            advance,
+            prepaid: self.prepaid.map(contract::Prepaid::from),
             rounding: self.rounding.into(),
             minimum_payout: self.minimum_payout.0,
             tiers_on_change: self.tiers_on_change.into(),
+            promotions: self.promotions.into_iter().map(contract::Promotion::from).collect(),
         })
     }
 }
 
 impl ScopeInput {
-    async fn core(self, scoped: &Scoped, problems: &mut Vec<Problem>) -> domain::Result<contract::Scope> {
+    /// Paths are under the terms, but for that of too many sources.
+    pub(super) async fn core(self, scoped: &Scoped, problems: &mut Vec<Problem>) -> domain::Result<contract::Scope> {
         if self.sources.len() > MAX_SOURCES {
             let message = format!("has {} entries; {MAX_SOURCES} are allowed", self.sources.len());
             return Err(Problem::new(Code::BadInput, "terms.scope.sources", message).into());
@@ -275,18 +302,17 @@ impl Cycle {
     }
 }
 
-impl From<BaseInput> for contract::Base {
-    fn from(base: BaseInput) -> Self {
-        match base {
-            BaseInput::Ggr(ggr) => Self::Ggr(contract::GgrBase {
-                bonus_treatment: ggr.bonus_treatment.into(),
-                jackpots: ggr.jackpots.into(),
-            }),
-            BaseInput::Turnover(turnover) => {
-                Self::Turnover(contract::TurnoverBase { bonus_treatment: turnover.bonus_treatment.into() })
-            }
-            BaseInput::Sales(_) => Self::Sales(contract::SalesBase {}),
-        }
+impl From<Promotion> for contract::Promotion {
+    fn from(promotion: Promotion) -> Self {
+        let Promotion { code, begins, until, products } = promotion;
+        Self { code, from: begins, until, products }
+    }
+}
+
+impl From<contract::Promotion> for Promotion {
+    fn from(promotion: contract::Promotion) -> Self {
+        let contract::Promotion { code, from, until, products } = promotion;
+        Self { code, begins: from, until, products }
     }
 }
 
@@ -294,20 +320,23 @@ impl RateRow {
     fn core(self, position: usize, problems: &mut Vec<Problem>) -> contract::RateRow {
         let path = format!("rateTable.rows.{position}");
         let percent = self.percent.map(|percent| rate(&percent, format!("{path}.percent"), problems));
+        let per_unit = self.per_unit.map(|one| price(&one, format!("{path}.perUnit"), problems));
         let tiers = self.tiers.map(|tiers| {
-            let step = |(n, step): (usize, TierStep)| contract::TierStep {
-                up_to: step.up_to.map(|up_to| up_to.0),
-                percent: rate(&step.percent, format!("{path}.tiers.steps.{n}.percent"), problems),
+            let mut step = |(n, step): (usize, TierStep)| {
+                let path = format!("{path}.tiers.steps.{n}");
+                contract::TierStep {
+                    up_to: step.up_to.map(|up_to| up_to.0),
+                    percent: step.percent.map(|percent| rate(&percent, format!("{path}.percent"), problems)),
+                    per_unit: step.per_unit.map(|one| price(&one, format!("{path}.perUnit"), problems)),
+                }
             };
-            contract::Tiers { mode: tiers.mode.into(), steps: tiers.steps.into_iter().enumerate().map(step).collect() }
+            contract::Tiers {
+                mode: tiers.mode.into(),
+                period: tiers.period.into(),
+                reads: tiers.reads.into(),
+                steps: tiers.steps.into_iter().enumerate().map(&mut step).collect(),
+            }
         });
-        contract::RateRow { code: self.code, when: self.when, percent, tiers }
+        contract::RateRow { code: self.code, when: self.when, cells: self.cells, percent, per_unit, tiers }
     }
-}
-
-fn rate(text: &Decimal, path: String, problems: &mut Vec<Problem>) -> Rate {
-    Rate::parse(&text.0).unwrap_or_else(|error| {
-        problems.push(Problem::new(Code::BadAmount, path, error.to_string()));
-        Rate::HUNDRED
-    })
 }

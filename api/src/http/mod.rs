@@ -18,7 +18,7 @@ use uuid::Uuid;
 pub use crate::app::App;
 use crate::graphql::Session;
 use crate::graphql::errors::in_request;
-use crate::{health, uploads};
+use crate::{health, sheets, texts, uploads};
 
 const REQUEST_ID: &str = "x-request-id";
 /// A client's own id of a request is at most so long.
@@ -29,6 +29,10 @@ pub fn routes(app: App) -> impl Endpoint<Output = Response> {
     let mut routes = Route::new().at("/healthz", get(health::healthz)).at("/readyz", get(health::readyz));
     if app.roles.api {
         routes = routes.at("/", get(pages::page)).at("/graphql", graphql::graphql).at("/graphql/stream", live::events);
+        routes = routes
+            .at("/v1/contracts/:contract/versions/:version/rate-table.csv", sheets::csv_route())
+            .at("/v1/contracts/:contract/versions/:version/rate-table.xlsx", sheets::xlsx_route())
+            .at("/v1/contracts/:contract/versions/:version/text", texts::route());
         routes = pages::PARTS.into_iter().fold(routes, |routes, (path, part)| routes.at(path, get(part)));
     }
     if app.roles.ingest {

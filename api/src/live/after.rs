@@ -23,6 +23,13 @@ pub fn take(prepared: &mut Prepared) -> Option<String> {
     Some(after)
 }
 
+/// The name of the one field that a subscription asks for.
+pub fn root(prepared: &Prepared) -> Option<&str> {
+    let document = prepared.document();
+    let operation = &limits::operation(document, prepared.incoming().operation_name.as_deref()).ok()?.node;
+    Some(root_field(&operation.selection_set.node, document, 0)?.name.node.as_str())
+}
+
 struct Asked<'a> {
     document: &'a ExecutableDocument,
     operation: Option<&'a str>,

@@ -3,6 +3,7 @@
 //! - `group.rs`: execute once for all who asked the same, and share the bytes.
 //! - `render.rs`: one subscription's execution, event by event.
 //! - `after.rs`: the cursor that a subscription resumes from.
+//! - `alone.rs`: subscriptions that end by themselves, each for one who asks.
 //! - `operation.rs`: one operation, from its request to the parts of its answer.
 //! - `access.rs`: whether a subscriber may go on.
 //! - `silence.rs`: when a connection has to show that it lives.
@@ -11,6 +12,7 @@
 
 mod access;
 mod after;
+mod alone;
 mod group;
 mod operation;
 pub mod protocol;
@@ -36,6 +38,7 @@ use crate::graphql::errors::{Failure, RATE_LIMITED, REQUEST_CODES};
 use crate::graphql::execute::{Answer, Outcome, Prepared, Refused};
 
 use self::group::{Group, Update, Updates};
+use self::operation::Parts;
 use self::render::Renderer;
 
 /// Live subscriptions of one tenant on this process.
@@ -102,10 +105,7 @@ impl Live {
     pub async fn subscribe(&self, app: &App, sender: &Sender, mut prepared: Prepared) -> Result<Subscription, Refused> {
         let Some(scoped) = sender.scoped() else { return Err(Answer::failed(Failure::Unauthenticated).into()) };
         let tenant = scoped.tenant();
-        let place = self.take_place(tenant).ok_or_else(|| {
-            let message = format!("this tenant has {MAX_OF_TENANT} live subscriptions on this node; end some first");
-            Answer::refusal(Outcome::Invalid, RATE_LIMITED, &message)
-        })?;
+        let place = self.take_place(tenant)?;
         let failed = |error: domain::Error| Refused::from(Answer::failed(error.into()));
         let after = after::take(&mut prepared).map(|text| Cursor::parse(&text, tenant)).transpose();
         let after = after.map_err(|problem| failed(problem.into()))?;
@@ -115,6 +115,13 @@ impl Live {
         let group = self.group(app, sender, scoped, prepared).await?;
         let from = after.map_or_else(|| group.position(), |cursor| cursor.0);
         Ok(Subscription { updates: Updates::new(group, from), tenant, _place: place })
+    }
+
+    /// Begins one that is the sender's alone.
+    fn run_alone(&self, app: &App, sender: &Sender, prepared: Prepared, id: String) -> Result<Parts, Refused> {
+        let Some(scoped) = sender.scoped() else { return Err(Answer::failed(Failure::Unauthenticated).into()) };
+        let place = self.take_place(scoped.tenant())?;
+        Ok(alone::parts(app.clone(), sender, place, prepared, id))
     }
 
     /// The group of those who ask this, begun where there is none. Each one pays for it.
@@ -159,14 +166,15 @@ impl Live {
         self.0.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take_place(&self, tenant: TenantId) -> Option<Place> {
+    fn take_place(&self, tenant: TenantId) -> Result<Place, Refused> {
         let mut counts = self.0.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(tenant).or_default();
         if *count >= MAX_OF_TENANT {
-            return None;
+            let message = format!("this tenant has {MAX_OF_TENANT} live subscriptions on this node; end some first");
+            return Err(Answer::refusal(Outcome::Invalid, RATE_LIMITED, &message).into());
         }
         *count += 1;
-        Some(Place { live: self.clone(), tenant })
+        Ok(Place { live: self.clone(), tenant })
     }
 }
 

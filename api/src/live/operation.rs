@@ -10,10 +10,10 @@ use tokio::task::JoinError;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::group::Update;
-use super::{Ending, Subscription};
+use super::{Ending, Subscription, alone};
 use crate::app::App;
 use crate::graphql::errors::{in_request, logged};
-use crate::graphql::execute::{self, Answer, Outcome, Prepared, Via};
+use crate::graphql::execute::{self, Answer, Outcome, Prepared, Refused, Via};
 use crate::graphql::{Sender, request};
 
 /// The parts of an operation's answer, in their order; an error or [`What::Complete`] is the last. Dropping it ends a
@@ -55,6 +55,10 @@ pub async fn start(app: &App, sender: &Sender, payload: Map<String, Value>) -> P
 /// Begins what was prepared, under this request's id.
 pub fn answer(app: &App, sender: &Sender, prepared: Prepared, id: String) -> Parts {
     let (app, sender) = (app.clone(), sender.clone());
+    if prepared.kind() == OperationType::Subscription && alone::is_alone(&prepared) {
+        let refused = |refused: Refused| stream::iter([What::Error(refused.errors().to_string())]).boxed();
+        return app.live.run_alone(&app, &sender, prepared, id).unwrap_or_else(refused);
+    }
     if prepared.kind() == OperationType::Subscription {
         return stream::once(follow(app, sender, prepared, id)).flatten().boxed();
     }

@@ -33,17 +33,22 @@ const EMPTY: [(&str, &str, &str); 7] = [
 const MODEL: &str = "a tenant has a model of its own after a thousand transactions; it has no text";
 
 /// Texts that no client writes, or not freely, by the end of `Type.field`, and why.
-const NOT_FREE: [(&str, &str); 15] = [
+const NOT_FREE: [(&str, &str); 20] = [
     ("AnomalyReason.code", "names of features"),
     ("AnomalyReason.text", "one sentence for each feature, with its figures"),
     ("AnomalyCase.player", "the hash of `Player.pseudonym`"),
     ("ursor", "places in lists and among events; what they are made of is read by `Foreign::absent_from`"),
     (".timeZone", "names of the IANA database"),
+    ("Promotion.from", "a time"),
+    ("Promotion.until", "a time"),
     ("Mapping.delimiter", "one sign"),
     ("Mapping.quote", "one sign"),
     ("Mapping.encoding", "a label of the WHATWG standard"),
+    ("ContractClauseText.title", "one for each section"),
+    ("ContractWarning.field", "names of fields"),
     ("UserError.code", "from the catalogue"),
     ("UserError.field", "names of fields"),
+    ("RateTableFinding.field", "names of fields"),
     ("Difference.field", "names of fields"),
     ("Blocker.remedy", "one sentence for each code"),
     ("Player.pseudonym", "a keyed hash, looked for as an id"),

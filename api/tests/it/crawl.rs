@@ -136,11 +136,15 @@ pub fn node_types(shape: &Shape) -> Vec<&str> {
     objects.filter(has_id).map(|kind| text(kind, "name")).collect()
 }
 
-/// Documents that ask for all of the root fields of `Query` but `node`.
+/// Root fields that name one thing: `matrix.rs` looks at what they say of another's.
+const NAMED: [&str; 3] = ["node", "settlementLineExplanation", "transactionExplanation"];
+
+/// Documents that ask for all of the root fields of `Query` but those.
 pub fn queries(shape: &Shape) -> Vec<String> {
     let mut documents = Vec::new();
     let roots = tree(shape, "Query", &[], 1);
-    for root in roots.iter().filter(|root| !root.below.is_empty() && !root.called.starts_with("node(")) {
+    let is_named = |root: &Branch| NAMED.iter().any(|name| root.called.starts_with(&format!("{name}(")));
+    for root in roots.iter().filter(|root| !root.below.is_empty() && !is_named(root)) {
         cut(&format!("{{ {} {{ __typename ", root.called), "} }", 1, &root.below, &mut documents);
     }
     documents
@@ -174,7 +178,7 @@ pub fn reachable(shape: &Shape) -> BTreeSet<(String, String)> {
             if kind != "Query" {
                 found.insert((kind.to_owned(), text(field, "name").to_owned()));
             }
-            if shape.leads_on(field) {
+            if shape.leads_on(field) && !(kind == "Query" && NAMED.contains(&text(field, "name"))) {
                 next.push(text(named(&field["type"]), "name"));
             }
         }

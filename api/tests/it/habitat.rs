@@ -161,11 +161,26 @@ impl Furnishing<'_> {
             "validFrom": "2021-08-01", "role": "PROVIDER", "scope": scope, "currency": self.asset,
             "cycle": { "every": "MONTH", "timeZone": "UTC", "cutOffHour": 0 }, "base": { "ggr": {} },
             "negative": { "mode": "CARRY" }, "minimumPayout": (self.stake / 10).to_string(),
-            "rateTable": { "rows": [
+            "promotions": [
+                { "code": word, "from": "2022-05-01T00:00", "until": "2022-06-01T00:00", "products": [shared] },
+            ],
+            "rateTable": { "columns": [
+                { "reads": "segment" }, { "reads": "promotion" }, { "reads": format!("attributes.{}", self.column()) },
+            ], "rows": [
                 { "code": format!("{word}-here"), "when": format!("attributes['{word}'] == '{word}'"), "tiers": tiers },
+                { "code": format!("{word}-promoted"), "cells": [format!("{word}, {word}-nobody"), word], "percent": "9" },
                 { "code": format!("{word}-rest"), "percent": "8" },
             ] },
         })
+    }
+
+    fn ngr(&self) -> Value {
+        let code = |what: &str| format!("{}-{what}", self.word);
+        json!({ "ngr": { "deductions": [
+            { "code": code("tax"), "take": { "percentOf": { "percent": "15", "of": "GGR" } } },
+            { "code": code("bonus"), "take": { "costs": { "of": ["BONUS_WINS"] } }, "cap": { "percent": "9", "of": "TURNOVER" } },
+            { "code": code("cards"), "take": { "amount": "2" } },
+        ] } })
     }
 
     /// One in force, drafts of the other bases, and one whose condition fails on whatever the other partner sends.
@@ -173,15 +188,23 @@ impl Furnishing<'_> {
         let new = json!({ "partnerId": partner, "name": self.word, "terms": self.terms() });
         let contract = self.change("createContract", new, "contract { id }").await["contract"]["id"].clone();
         let first = json!({ "contractId": contract, "version": 1 });
-        self.change("activateContractVersion", first, "contract { id }").await;
+        self.change("activateContractVersion", first.clone(), "contract { id }").await;
         for (base, from) in [("turnover", "2022-03-01"), ("sales", "2022-04-01")] {
             let mut terms = self.terms();
+            terms["scope"]["channels"] = json!([format!("{} {base}", self.word)]);
             terms["base"] = json!({ base: {} });
             terms["validFrom"] = json!(from);
             terms["cycle"] = json!({ "every": "WEEK", "timeZone": "UTC", "startsOn": "MONDAY" });
             let draft = json!({ "contractId": contract, "terms": terms });
             self.change("draftContractVersion", draft, "contract { id }").await;
         }
+        let mut terms = self.terms();
+        (terms["base"], terms["validFrom"]) = (self.ngr(), json!("2022-05-01"));
+        (terms["cap"], terms["minimumGuarantee"]) = (json!("900"), json!("3"));
+        terms["fees"] = json!([{ "code": format!("{}-licence", self.word), "charge": { "amount": "-5" } }]);
+        self.change("draftContractVersion", json!({ "contractId": contract, "terms": terms }), "contract { id }").await;
+        self.lives(&contract, 5).await;
+        self.platform(partner).await;
         // The other way round it would be in force before the other has sent anything.
         let Some(other) = self.other else { return };
         let mut terms = self.terms();
@@ -192,6 +215,87 @@ impl Furnishing<'_> {
         let contract = self.change("createContract", new, "contract { id }").await["contract"]["id"].clone();
         let first = json!({ "contractId": contract, "version": 1 });
         self.change("activateContractVersion", first, "contract { id }").await;
+    }
+
+    /// A contract that counts spins and has fees.
+    async fn platform(&self, partner: &str) {
+        let mut terms = self.terms();
+        (terms["role"], terms["scope"]) = (json!("PLATFORM"), json!({ "sources": [self.word] }));
+        terms["base"] = json!({ "units": { "promotional": "50" } });
+        let steps = json!([{ "upTo": "2", "perUnit": "0.5" }, { "perUnit": "0.25" }]);
+        terms["rateTable"] = json!({ "rows": [
+            { "code": format!("{}-spins", self.word), "when": "kind == 'STAKE'", "tiers": { "mode": "VOLUME", "steps": steps } },
+            { "code": format!("{}-rest", self.word), "perUnit": "0.1" },
+        ] });
+        terms["advance"] = json!({ "pool": self.word, "percent": "50" });
+        // Nothing that is owed by the day: it would open a settlement for every month up to now.
+        terms["fees"] = json!([
+            { "code": format!("{}-calls", self.word), "charge": { "perUnit": { "price": "0.01" } } },
+        ]);
+        let new = json!({ "partnerId": partner, "name": format!("{} runs it", self.word), "terms": terms });
+        let contract = self.change("createContract", new, "contract { id }").await["contract"]["id"].clone();
+        let first = json!({ "contractId": contract, "version": 1 });
+        self.change("activateContractVersion", first, "contract { id }").await;
+        let fund = |kind: &str, amount: String| {
+            json!({ "contractId": contract, "kind": kind, "amount": { "amount": amount, "currency": self.asset },
+                    "happenedOn": "2021-09-01", "note": self.word })
+        };
+        self.change("recordFund", fund("ADVANCE", format!("{}.07", self.stake / 100)), "fundEntry { id }").await;
+        let mut prepaid = self.terms();
+        (prepaid["role"], prepaid["scope"]) = (json!("AGGREGATOR"), json!({ "sources": [self.word] }));
+        prepaid["prepaid"] = json!({ "lowBalance": "10" });
+        let new = json!({ "partnerId": partner, "name": format!("{} sells credit", self.word), "terms": prepaid });
+        let contract = self.change("createContract", new, "contract { id }").await["contract"]["id"].clone();
+        let first = json!({ "contractId": contract, "version": 1 });
+        self.change("activateContractVersion", first, "contract { id }").await;
+        let fund = |kind: &str, amount: String| {
+            json!({ "contractId": contract, "kind": kind, "amount": { "amount": amount, "currency": self.asset },
+                    "happenedOn": "2021-09-01", "note": self.word })
+        };
+        let mut credit = fund("CREDIT", format!("{}.09", self.stake * 9));
+        credit["percent"] = json!("12");
+        self.change("recordFund", credit, "fundEntry { id }").await;
+        let said = fund("SUPPLIER_BALANCE", format!("{}.03", self.stake * 8));
+        self.change("recordFund", said, "fundEntry { id }").await;
+    }
+
+    /// Whatever a version can go through, test cases, and a template.
+    async fn lives(&self, contract: &Value, number: i64) {
+        let word = self.word;
+        let day = "2021-08-15T12:00:00Z";
+        let mut facts = vec![
+            self.transaction("stake", "STAKE", &format!("{}.19", self.stake * 2), day),
+            self.transaction("undone", "ROLLBACK", "0", day),
+            self.transaction("moved", "ADJUSTMENT", &format!("{}.56", self.stake + 11), day),
+            self.transaction("again", "STAKE", &format!("{}.19", self.stake), day),
+            self.transaction("test", "STAKE", &format!("{}.19", self.stake), day),
+        ];
+        facts[1]["reverses"] = json!(format!("{word}-again"));
+        facts[2]["affects"] = json!("GGR");
+        (facts[3]["roundClosed"], facts[4]["test"]) = (json!(true), json!(true));
+        let case = json!({
+            "contractId": contract, "name": word, "facts": facts, "acceptVersion": number,
+            "products": [{ "product": self.shared, "category": self.shared }, { "product": word, "category": word }],
+            "players": [{ "player": word, "segment": word, "tags": [word] }],
+            "carriedBase": [{ "rateClass": format!("{word}-rest"), "amount": format!("-{}.11", self.stake) }],
+            "carriedAmount": "1.17",
+        });
+        let template = json!({ "name": word, "terms": self.terms() });
+        self.change("saveContractTemplate", template, "contractTemplate { name }").await;
+        let draft = json!({ "contractId": contract, "terms": self.terms(), "replaces": 1 });
+        self.change("draftContractVersion", draft, "contract { id }").await;
+        self.change("saveContractTestCase", case, "testCase { name }").await;
+        let second = json!({ "contractId": contract, "version": number });
+        let with = |name: &str, value: Value| {
+            let mut input = second.clone();
+            (input[name], input["note"]) = (value, json!(word));
+            input
+        };
+        self.change("rejectContractVersion", with("note", Value::Null), "contract { id }").await;
+        let tested = self.change("testContractVersion", second.clone(), "results { passed message }").await;
+        assert_eq!(tested["results"], json!([{ "passed": true, "message": null }]));
+        self.change("approveContractVersion", with("revision", json!(1)), "contract { id }").await;
+        self.change("activateContractVersion", second, "contract { id }").await;
     }
 
     fn transaction(&self, number: &str, kind: &str, amount: &str, at: &str) -> Value {

@@ -178,15 +178,48 @@ async fn partners_and_sources(all: &mut Replays) -> Value {
 
 async fn contracts(all: &mut Replays, partner: &Value) {
     let fields = "contract { id name } contractVersion { version state validFrom createdAt activatedAt }";
-    let input = json!({ "partnerId": partner, "name": "Share", "terms": terms() });
+    let mut first = terms();
+    first["advance"] = json!({});
+    let input = json!({ "partnerId": partner, "name": "Share", "terms": first });
     let contract = all.replayed("createContract", input, fields).await["contract"]["id"].clone();
     let mut later = terms();
     later["validFrom"] = json!("2022-01-01");
     all.replayed("draftContractVersion", json!({ "contractId": contract, "terms": later }), fields).await;
     later["validFrom"] = json!("2022-02-01");
-    let input = json!({ "contractId": contract, "version": 2, "terms": later });
+    let input = json!({ "contractId": contract, "version": 2, "revision": 1, "terms": later });
     all.replayed("changeContractDraft", input, fields).await;
-    all.replayed("activateContractVersion", json!({ "contractId": contract, "version": 1 }), fields).await;
+    let case = json!({ "contractId": contract, "name": "Nothing", "facts": [], "expectedTotal": "0" });
+    all.replayed("saveContractTestCase", case, "testCase { name expectedTotal }").await;
+    let first = json!({ "contractId": contract, "version": 1 });
+    let run = "contractVersion { state testedAt } results { name passed total }";
+    let run = all.replayed("testContractVersion", first.clone(), run).await;
+    assert_eq!(run["results"], json!([{ "name": "Nothing", "passed": true, "total": "0.00" }]));
+    let checked = "contractVersion { state approvedAt history { kind madeAt note } }";
+    let input = json!({ "contractId": contract, "version": 1, "revision": 1, "note": "fine" });
+    all.replayed("approveContractVersion", input, checked).await;
+    let input = json!({ "contractId": contract, "version": 1, "note": "not so fine" });
+    let rejected = all.replayed("rejectContractVersion", input, checked).await;
+    assert_eq!(rejected["contractVersion"]["history"].as_array().map(Vec::len), Some(4), "each step is done once");
+    all.replayed("activateContractVersion", first, fields).await;
+    let input = json!({ "contractId": contract, "kind": "ADVANCE", "amount": { "amount": "20", "currency": "BIT" },
+        "happenedOn": "2021-11-01", "note": "signed" });
+    all.replayed("recordFund", input, "fundEntry { id kind amount { amount } recordedAt }").await;
+    let input = json!({ "contractId": contract, "currency": "BIT", "carriedAmount": "0.50",
+        "carriedBase": [{ "amount": "-12.5" }] });
+    all.replayed("setOpeningBalances", input, "contract { id }").await;
+    let input = json!({ "contractId": contract, "name": "Nothing" });
+    all.replayed("deleteContractTestCase", input, "contract { id testCases { name } }").await;
+    all.replayed("updateContractPolicy", json!({ "approval": "NONE" }), "contractPolicy { approval }").await;
+    let mut elsewhere = terms();
+    elsewhere["role"] = json!("AGENT");
+    let input = json!({ "name": "Agents", "terms": elsewhere });
+    all.replayed("saveContractTemplate", input, "contractTemplate { name changedAt }").await;
+    let input = json!({ "template": "Agents", "partnerId": partner, "name": "Agents" });
+    all.replayed("createContractFromTemplate", input, fields).await;
+    all.replayed("deleteContractTemplate", json!({ "name": "Agents" }), "name").await;
+    let other = all.server.mutate(&all.ada, "createPartner", json!({ "name": "Other" }), "partner { id }").await;
+    let input = json!({ "contractId": contract, "version": 1, "partnerId": other["partner"]["id"], "name": "Copy" });
+    all.replayed("copyContract", input, fields).await;
 }
 
 async fn records(all: &mut Replays, source: &str, contract: &str) {

@@ -67,6 +67,11 @@ impl Client {
         self.say(json!({ "id": id, "type": "subscribe", "payload": payload })).await;
     }
 
+    /// Ends an operation.
+    pub async fn end(&mut self, id: &str) {
+        self.say(json!({ "id": id, "type": "complete" })).await;
+    }
+
     async fn follow(&mut self, id: &str, variables: Value) {
         self.ask(id, FOLLOW, variables).await;
     }

@@ -23,7 +23,10 @@ fn queries() -> Vec<Case> {
         ("Query.quarantine.filter.sourceId", "Source", filter("sourceId")),
         ("Query.conflicts.filter.sourceId", "Source", filter("sourceId")),
         ("Query.settlements.filter.contractId", "Contract", filter("contractId")),
+        ("Query.fundEntries.filter.contractId", "Contract", filter("contractId")),
         ("Query.settlements.filter.partnerId", "Partner", filter("partnerId")),
+        ("Query.settlementLineExplanation.settlementId", "Settlement", json!({ "settlementId": "?", "position": 1 })),
+        ("Query.transactionExplanation.transactionId", "Transaction", json!({ "transactionId": "?" })),
         ("Query.anomalyCases.filter.sourceId", "Source", filter("sourceId")),
     ]
 }
@@ -36,7 +39,7 @@ fn scoped_terms() -> Value {
 
 /// In an order in which the caller's own things can be named one after the other.
 pub fn mutations() -> Vec<Case> {
-    [masters(), agreements_and_records()].concat()
+    [masters(), agreements_and_records(), versions()].concat()
 }
 
 fn input(place: &'static str, kind: &'static str, input: Value) -> Case {
@@ -73,6 +76,65 @@ fn masters() -> Vec<Case> {
     ]
 }
 
+/// What is done to versions, and contracts that are made of others. The partner has an active contract already, so that
+/// copies have another part to play.
+fn versions() -> Vec<Case> {
+    let scope = json!({ "scope": { "sources": ["?"] } });
+    let version = json!({ "contractId": "?", "version": 2 });
+    let with = |more: Value| {
+        let mut input = version.clone();
+        input.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        input
+    };
+    let case = json!({ "contractId": "?", "name": "Nothing", "facts": [], "expectedTotal": "0" });
+    let made = |name: &str, partner: &str| json!({ "template": "Agents", "partnerId": partner, "name": name });
+    let copied = |contract: &str, partner: &str, name: &str| json!({ "contractId": contract, "version": 1, "partnerId": partner, "name": name });
+    let changed = |mut input: Value| {
+        input["changes"] = scope.clone();
+        input
+    };
+    vec![
+        input("Mutation.saveContractTestCase.input.contractId", "Contract", case),
+        input(
+            "Mutation.recordFund.input.contractId",
+            "Contract",
+            json!({ "contractId": "?", "kind": "ADVANCE", "amount": { "amount": "1", "currency": "BIT" },
+                    "happenedOn": "2021-11-01", "note": "x" }),
+        ),
+        input(
+            "Mutation.setOpeningBalances.input.contractId",
+            "Contract",
+            json!({ "contractId": "?", "currency": "BIT" }),
+        ),
+        input("Mutation.testContractVersion.input.contractId", "Contract", version.clone()),
+        input("Mutation.approveContractVersion.input.contractId", "Contract", with(json!({ "revision": 1 }))),
+        input("Mutation.rejectContractVersion.input.contractId", "Contract", with(json!({ "note": "x" }))),
+        input(
+            "Mutation.deleteContractTestCase.input.contractId",
+            "Contract",
+            json!({ "contractId": "?", "name": "Nothing" }),
+        ),
+        input(
+            "Mutation.saveContractTemplate.input.terms.scope.sources",
+            "Source",
+            json!({ "name": "x", "terms": scoped_terms() }),
+        ),
+        input("Mutation.createContractFromTemplate.input.partnerId", "Partner", made("z", "?")),
+        input(
+            "Mutation.createContractFromTemplate.input.changes.scope.sources",
+            "Source",
+            changed(made("zz", "$Partner")),
+        ),
+        input("Mutation.copyContract.input.contractId", "Contract", copied("?", "$Partner", "v")),
+        input("Mutation.copyContract.input.partnerId", "Partner", copied("$Contract", "?", "w")),
+        input(
+            "Mutation.copyContract.input.changes.scope.sources",
+            "Source",
+            changed(copied("$Contract", "$Partner", "ww")),
+        ),
+    ]
+}
+
 fn agreements_and_records() -> Vec<Case> {
     vec![
         input(
@@ -98,12 +160,12 @@ fn agreements_and_records() -> Vec<Case> {
         input(
             "Mutation.changeContractDraft.input.contractId",
             "Contract",
-            json!({ "contractId": "?", "version": 2, "terms": terms() }),
+            json!({ "contractId": "?", "version": 2, "revision": 1, "terms": terms() }),
         ),
         input(
             "Mutation.changeContractDraft.input.terms.scope.sources",
             "Source",
-            json!({ "contractId": "$Contract", "version": 2, "terms": scoped_terms() }),
+            json!({ "contractId": "$Contract", "version": 2, "revision": 1, "terms": scoped_terms() }),
         ),
         input(
             "Mutation.activateContractVersion.input.contractId",
@@ -261,6 +323,7 @@ async fn things(server: &TestServer, token: &str) -> Things {
     let query = format!(
         "{{ {lists} quarantine {{ nodes {{ __typename id }} }} conflicts {{ nodes {{ __typename id }} }}
            ledgerAccounts {{ nodes {{ __typename id }} }} anomalyCases {{ nodes {{ __typename id }} }}
+           fundEntries {{ nodes {{ __typename id }} }}
            settlements(first: 10) {{ nodes {{ __typename id entries(first: 10) {{ nodes {{ __typename id }} }} }} }} }}"
     );
     let mut found = Things::new();
@@ -274,6 +337,9 @@ async fn furnished(server: &TestServer, slug: &str, word: &str) -> (Crash, Thing
     let of = |mutation: &'static str, input: Value| server.mutate(&crash.ada, mutation, input, "__typename");
     fill(server, &crash, "100").await;
     close_all(server, &crash).await;
+    let fund = json!({ "contractId": crash.contract, "kind": "ADVANCE", "happenedOn": "2021-11-01", "note": word,
+                       "amount": { "amount": "1", "currency": "BIT" } });
+    of("recordFund", fund).await;
     of("inviteMember", json!({ "email": format!("{word}@x.test"), "name": word, "role": "RISK" })).await;
     of("createApiKey", json!({ "sourceId": crash.source, "name": word })).await;
     of("createProduct", json!({ "code": word, "name": word, "category": word, "studio": word })).await;
@@ -285,6 +351,10 @@ async fn furnished(server: &TestServer, slug: &str, word: &str) -> (Crash, Thing
     let mut later = terms();
     later["validFrom"] = json!("2022-02-01");
     of("draftContractVersion", json!({ "contractId": crash.contract, "terms": later })).await;
+    let mut agents = terms();
+    agents["role"] = json!("AGENT");
+    agents["scope"] = json!({ "regions": [word] });
+    of("saveContractTemplate", json!({ "name": "Agents", "terms": agents })).await;
     let record = json!({
         "externalId": word, "kind": "STAKE", "amount": { "amount": "1", "currency": "BIT" }, "note": word,
         "occurredAt": "2021-11-21T00:00:00Z", "product": "crash", "region": word,

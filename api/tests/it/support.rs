@@ -231,7 +231,7 @@ pub fn terms() -> Value {
         "base": { "ggr": { "bonusTreatment": "INCLUDE" } },
         "negative": { "mode": "CARRY", "level": "TOTAL" },
         "rateTable": { "match": "FIRST", "rows": [{ "code": "all", "percent": "8" }] },
-        "rounding": "HALF_EVEN", "minimumPayout": "0"
+        "rounding": "HALF_EVEN", "minimumPayout": "0", "advance": {}
     })
 }
 

@@ -2,7 +2,7 @@
 
 mod store;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use sea_orm::Set;
 
@@ -261,6 +261,9 @@ fn positive_decimal(field: &str, value: Option<String>) -> Result<Option<String>
     }
 }
 
+/// Codes asked for in one query, well below what a statement takes.
+const CODES_AT_ONCE: usize = 5_000;
+
 /// The assets behind codes, those of the tenant and ISO currencies, in one query. What is neither is left out.
 pub(crate) async fn assets_by_codes_in<'c>(
     tx: &TenantTx,
@@ -284,6 +287,33 @@ pub(crate) async fn asset_in(tx: &TenantTx, code: &str) -> Result<Option<Asset>>
 pub(crate) async fn assets_in(tx: &TenantTx) -> Result<HashMap<String, Asset>> {
     let rows = store::assets(tx).await?;
     rows.into_iter().map(|row| Ok((row.code.clone(), asset_of(row)?))).collect()
+}
+
+/// Of these codes, those that products have.
+pub(crate) async fn products_in(tx: &TenantTx, codes: &[String]) -> Result<BTreeSet<String>> {
+    let mut known = BTreeSet::new();
+    for codes in codes.chunks(CODES_AT_ONCE) {
+        known.extend(store::products_by_codes(tx, codes).await?.into_iter().map(|product| product.code));
+    }
+    Ok(known)
+}
+
+/// Every category of a product, and every segment and tag of a player, whenever it was so.
+pub(crate) struct Words {
+    pub categories: BTreeSet<String>,
+    pub segments: BTreeSet<String>,
+    pub tags: BTreeSet<String>,
+}
+
+pub(crate) async fn words_in(tx: &TenantTx) -> Result<Words> {
+    let mut tags = BTreeSet::new();
+    for list in store::tag_lists(tx).await? {
+        let list: Vec<String> = serde_json::from_str(&list)
+            .map_err(|_| Fault::Corrupt("player_versions: a row does not read back".into()))?;
+        tags.extend(list);
+    }
+    let (categories, segments) = (store::categories(tx).await?, store::segments(tx).await?);
+    Ok(Words { categories: categories.into_iter().collect(), segments: segments.into_iter().collect(), tags })
 }
 
 /// Products and players as pricing reads them.

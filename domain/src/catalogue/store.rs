@@ -2,7 +2,7 @@
 
 use sea_orm::DbErr;
 use sea_orm::entity::prelude::*;
-use sea_orm::{FromQueryResult, QueryFilter, QueryOrder};
+use sea_orm::{FromQueryResult, QueryFilter, QueryOrder, QuerySelect};
 use serde::{Deserialize, Serialize};
 
 use crate::db::{Reach, TenantTx, tenant_owned};
@@ -146,6 +146,39 @@ pub async fn product_versions(tx: &TenantTx, ids: &[ProductId]) -> Result<Vec<pr
 
 pub async fn all_product_versions(tx: &TenantTx) -> Result<Vec<product_version::Model>, DbErr> {
     tx.all::<product_version::Entity>(|q| q.order_by_asc(product_version::Column::ValidFrom)).await
+}
+
+/// The categories that products have or had.
+pub async fn categories(tx: &TenantTx) -> Result<Vec<String>, DbErr> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        category: Option<String>,
+    }
+    use product_version::Column;
+    let rows = tx.rows::<product_version::Entity, Row>(|q| q.select_only().column(Column::Category).distinct()).await?;
+    Ok(rows.into_iter().filter_map(|row| row.category).collect())
+}
+
+/// The segments that players have or had.
+pub async fn segments(tx: &TenantTx) -> Result<Vec<String>, DbErr> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        segment: Option<String>,
+    }
+    use player_version::Column;
+    let rows = tx.rows::<player_version::Entity, Row>(|q| q.select_only().column(Column::Segment).distinct()).await?;
+    Ok(rows.into_iter().filter_map(|row| row.segment).collect())
+}
+
+/// The lists of tags that players have or had, as they are stored.
+pub async fn tag_lists(tx: &TenantTx) -> Result<Vec<String>, DbErr> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        tags: String,
+    }
+    use player_version::Column;
+    let rows = tx.rows::<player_version::Entity, Row>(|q| q.select_only().column(Column::Tags).distinct()).await?;
+    Ok(rows.into_iter().map(|row| row.tags).collect())
 }
 
 /// Adds a version, or replaces the one from the same instant.

@@ -1,6 +1,6 @@
 //! Whether a version may take its place among a tenant's active ones.
 
-use super::contract::{ActiveVersion, Cycle, Every, Weekday};
+use super::contract::{ActiveVersion, Base, Cycle, Every, Level, Match, Weekday};
 use super::period::Period;
 use super::terms;
 use crate::error::{Code, Problem};
@@ -45,12 +45,38 @@ fn end_of(version: &ActiveVersion, active: &[ActiveVersion]) -> Option<Timestamp
     later.map(|other| other.valid_from).min()
 }
 
+/// The active versions without the one whose place `new` takes, or why it cannot take it.
+pub fn without_replaced(
+    new: &ActiveVersion,
+    replaces: Option<i64>,
+    mut active: Vec<ActiveVersion>,
+) -> Result<Vec<ActiveVersion>, Problem> {
+    let Some(replaces) = replaces else { return Ok(active) };
+    let wrong = |code, message| Err(Problem::new(code, "replaces", message));
+    let is_it = |other: &ActiveVersion| other.contract == new.contract && other.version == replaces;
+    let Some(old) = active.iter().position(is_it) else {
+        return wrong(Code::NotFound, format!("version {replaces} is not active, so that there is no place to take"));
+    };
+    if active[old].valid_from != new.valid_from {
+        let message = format!(
+            "version {replaces} counts from {} and this one from {}; one that begins at another time takes over by itself",
+            active[old].terms.valid_from, new.terms.valid_from
+        );
+        return wrong(Code::BadInput, message);
+    }
+    active.remove(old);
+    Ok(active)
+}
+
 /// What keeps `new` from its place among the active versions of its own contract.
 pub fn check(new: &ActiveVersion, own: &[ActiveVersion]) -> Vec<Problem> {
     let own: Vec<&ActiveVersion> = own.iter().filter(|other| other.contract == new.contract).collect();
     let mut problems = Vec::new();
     if let Some(same) = own.iter().find(|other| other.valid_from == new.valid_from) {
-        let message = format!("version {} counts from {} as well", same.version, new.terms.valid_from);
+        let message = format!(
+            "version {0} counts from {1} as well; let this one begin at another time, or replace version {0}",
+            same.version, new.terms.valid_from
+        );
         problems.push(Problem::new(Code::AlreadyExists, "validFrom", message));
     }
     let before = own.iter().filter(|other| other.valid_from < new.valid_from).max_by_key(|other| other.valid_from);
@@ -67,8 +93,40 @@ pub fn check(new: &ActiveVersion, own: &[ActiveVersion]) -> Vec<Problem> {
             );
             problems.push(Problem::new(Code::BadInput, path, message));
         }
+        if counts(old) != counts(next) && !on_both {
+            let message = format!(
+                "version {} counts units and version {} money, or the other way round: such a change is possible where a period begins",
+                next.version, old.version
+            );
+            problems.push(Problem::new(Code::BadInput, if path == "cycle" { "base" } else { path }, message));
+        }
     }
+    problems.extend(mixed_levels(new, &own));
     problems
+}
+
+/// Whether a version counts units instead of money.
+fn counts(version: &ActiveVersion) -> bool {
+    matches!(version.terms.base, Base::Units(_))
+}
+
+/// Where a table collects, what is carried belongs to each of the classes that counted it; in one total of all of them
+/// it would stand several times.
+fn mixed_levels(new: &ActiveVersion, own: &[&ActiveVersion]) -> Option<Problem> {
+    let collects = |version: &ActiveVersion| version.terms.rate_table.matching == Match::Collect;
+    let in_total = |version: &ActiveVersion| version.terms.negative.level == Level::Total;
+    let collecting = own.iter().find(|other| collects(other) && other.valid_from < new.valid_from);
+    let totalling = own.iter().find(|other| in_total(other) && other.valid_from > new.valid_from);
+    let (path, other) = match (collecting, totalling) {
+        (Some(other), _) if in_total(new) => ("negative.level", other),
+        (_, Some(other)) if collects(new) => ("rateTable.match", other),
+        _ => return None,
+    };
+    let message = format!(
+        "a version that collects cannot be followed by one that nets all classes (TOTAL), and version {} stands against it; write PER_CLASS, or make another contract",
+        other.version
+    );
+    Some(Problem::new(Code::BadInput, path, message))
 }
 
 /// Settlements that are there already and that `new`, in force in their time, would cut otherwise: facts of one period
@@ -125,6 +183,22 @@ mod tests {
     }
 
     #[test]
+    fn what_collects_is_never_netted_in_one_total() {
+        let per_class = json!({ "mode": "CARRY", "level": "PER_CLASS" });
+        let rows = json!([{ "code": "all", "percent": "8" }]);
+        let collect = |from: &str| json!({ "validFrom": from, "negative": per_class, "rateTable": { "match": "COLLECT", "rows": rows } });
+        let paths = |new: Value, own: &[ActiveVersion]| -> Vec<String> {
+            check(&version(1, 9, new), own).into_iter().map(|problem| problem.path).collect()
+        };
+        let own = [version(1, 1, collect("2021-01-01"))];
+        assert_eq!(paths(json!({ "validFrom": "2021-02-01" }), &own), ["negative.level"]);
+        assert_eq!(paths(json!({ "validFrom": "2021-02-01", "negative": per_class }), &own), [] as [&str; 0]);
+        let own = [version(1, 1, json!({ "validFrom": "2021-02-01" }))];
+        assert_eq!(paths(collect("2021-01-01"), &own), ["rateTable.match"]);
+        assert_eq!(paths(collect("2021-03-01"), &own), [] as [&str; 0], "what a total carries is in it once");
+    }
+
+    #[test]
     fn scopes_meet_only_while_both_versions_are_in_force() {
         let on = |from: &str, product: &str| json!({ "validFrom": from, "scope": { "products": [product] } });
         // Contract 2 gives up crash on 1 March.
@@ -137,6 +211,26 @@ mod tests {
         let mut both = others.to_vec();
         both.push(version(1, 5, on("2020-12-15", "slots")));
         assert_eq!(rivals(on("2020-12-01", "crash"), &both), []);
+    }
+
+    #[test]
+    fn a_version_takes_the_place_of_one_that_begins_when_it_does() {
+        let own = vec![
+            version(1, 1, json!({})),
+            version(1, 2, json!({ "validFrom": "2021-03-01" })),
+            version(2, 1, json!({})),
+        ];
+        let left = |replaces, from: &str| {
+            let found = without_replaced(&version(1, 9, json!({ "validFrom": from })), replaces, own.clone());
+            found.map(|left| left.len()).map_err(|problem| (problem.code, problem.path))
+        };
+        assert_eq!(left(None, "2021-01-01"), Ok(3));
+        assert_eq!(left(Some(1), "2021-01-01"), Ok(2));
+        assert_eq!(left(Some(1), "2021-03-01"), Err((Code::BadInput, "replaces".to_owned())));
+        assert_eq!(left(Some(3), "2021-01-01"), Err((Code::NotFound, "replaces".to_owned())));
+        let new = version(1, 9, json!({}));
+        assert_eq!(check(&new, &own).len(), 1, "two from the same day");
+        assert_eq!(check(&new, &without_replaced(&new, Some(1), own.clone()).expect("left")), []);
     }
 
     #[test]
@@ -155,6 +249,11 @@ mod tests {
             ["validFrom"]
         );
         assert_eq!(paths(json!({ "validFrom": "2021-01-01" }), own), ["validFrom"], "two from the same day");
+        let units = json!({ "units": { "promotional": "0" } });
+        let prices = json!({ "rows": [{ "code": "all", "perUnit": "1" }] });
+        let counted = |from: &str| json!({ "validFrom": from, "base": units, "rateTable": prices });
+        assert_eq!(paths(counted("2021-02-10"), own), ["validFrom"], "money and units in one period");
+        assert_eq!(paths(counted("2021-02-01"), own), [] as [&str; 0]);
         // Put before an active version, the change back happens where that one begins.
         let later = [version(1, 2, json!({ "validFrom": "2021-03-15" }))];
         assert_eq!(paths(json!({ "validFrom": "2021-02-01", "cycle": cycle("DAY", "UTC") }), &later), ["cycle"]);

@@ -2,16 +2,19 @@
 //! versions, and what is true of products and players from when on.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
-use super::condition::{self, Condition, Needs, Var};
+use super::condition::{Needs, Var};
 use super::contract::{ActiveVersion, Attribution, Scope};
+use super::promotion::Promotions;
+use super::resolution;
+use super::table::Table;
 use crate::error::{Code, Problem};
 use crate::ids::{ContractId, PartnerId, SourceId};
 use crate::time::Timestamp;
+use crate::transactions::Seen;
 use crate::transactions::transaction::{Fact, Player};
 
 /// What is true of a product from an instant on.
@@ -58,9 +61,9 @@ pub(super) struct Version {
     /// Its place among all versions of the book.
     pub index: usize,
     pub active: ActiveVersion,
-    /// The rows of the rate table: condition and code.
-    pub rows: Vec<(Option<Condition>, Arc<str>)>,
-    /// What the scope and the conditions read: equal values of these have equal outcomes.
+    pub table: Table,
+    pub promotions: Promotions,
+    /// What the scope and the rate table read: equal values of these have equal outcomes.
     pub needs: Needs,
 }
 
@@ -158,7 +161,12 @@ impl Book {
     /// Whether a transaction is recorded only and feeds nothing: it says so itself, or its player was a test player
     /// when it occurred. [`super::pricing::Pricer::price`] leaves this question to its caller.
     pub fn is_test(&self, fact: &Fact) -> bool {
-        fact.test || self.player_state(fact.player.as_ref(), fact.occurred_at).test
+        self.is_test_seen(&fact.seen())
+    }
+
+    /// The same for what is no fact of its own.
+    pub fn is_test_seen(&self, fact: &Seen<'_>) -> bool {
+        fact.test || self.player_state(fact.player, fact.occurred_at).test
     }
 
     /// Contracts, by position, of which some version takes transactions of a source.
@@ -222,11 +230,8 @@ fn compile(versions: Vec<ActiveVersion>) -> Result<Vec<Contract>, Problem> {
     }
     let mut index = 0..;
     let mut contracts = Vec::with_capacity(by_contract.len());
-    for (id, mut versions) in by_contract {
-        versions.sort_by_key(|version| version.valid_from);
-        if let Some(pair) = versions.windows(2).find(|pair| pair[0].valid_from == pair[1].valid_from) {
-            return Err(doubled(&format!("contract {id}"), pair[0].valid_from));
-        }
+    for (id, versions) in by_contract {
+        let versions = resolution::succession(versions)?;
         let Some(partner) = versions.first().map(|version| version.partner) else { continue };
         let compiled = versions.into_iter().zip(&mut index).map(|(active, index)| compile_version(active, index));
         contracts.push(Contract { id, partner, versions: compiled.collect::<Result<_, _>>()? });
@@ -235,19 +240,13 @@ fn compile(versions: Vec<ActiveVersion>) -> Result<Vec<Contract>, Problem> {
 }
 
 fn compile_version(active: ActiveVersion, index: usize) -> Result<Version, Problem> {
-    let mut needs = scope_needs(&active.terms.scope);
-    let mut rows = Vec::with_capacity(active.terms.rate_table.rows.len());
-    for (position, row) in active.terms.rate_table.rows.iter().enumerate() {
-        let compiled = row.when.as_deref().map(condition::compile).transpose().map_err(|error| {
-            let path = format!("{}.{}.rateTable.rows.{position}.when", active.contract, active.version);
-            Problem::new(Code::BadExpression, path, error)
-        })?;
-        if let Some(condition) = &compiled {
-            needs.merge(&condition.needs);
-        }
-        rows.push((compiled, Arc::from(row.code.as_str())));
-    }
-    Ok(Version { index, active, rows, needs })
+    let terms = &active.terms;
+    let table = Table::new(&terms.rate_table)
+        .map_err(|problem| problem.under(&format!("{}.{}", active.contract, active.version)))?;
+    let promotions = Promotions::new(&terms.promotions, &terms.cycle);
+    let mut needs = scope_needs(&terms.scope);
+    needs.merge(&table.needs);
+    Ok(Version { index, active, table, promotions, needs })
 }
 
 /// What deciding the scope reads, beyond source and currency.

@@ -22,10 +22,12 @@ pub(super) enum Var {
     Tags = 1 << 6,
     LocalHour = 1 << 7,
     LocalWeekday = 1 << 8,
+    /// The code of the contract's promotion that is on.
+    Promotion = 1 << 9,
 }
 
 impl Var {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Kind,
         Self::Product,
         Self::Category,
@@ -35,6 +37,7 @@ impl Var {
         Self::Tags,
         Self::LocalHour,
         Self::LocalWeekday,
+        Self::Promotion,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -48,6 +51,7 @@ impl Var {
             Self::Tags => "tags",
             Self::LocalHour => "localHour",
             Self::LocalWeekday => "localWeekday",
+            Self::Promotion => "promotion",
         }
     }
 }
@@ -68,6 +72,12 @@ impl Needs {
         self.vars |= var as u16;
     }
 
+    pub fn add_attribute(&mut self, name: &Arc<str>) {
+        if let Err(position) = self.attributes.binary_search(name) {
+            self.attributes.insert(position, Arc::clone(name));
+        }
+    }
+
     pub const fn has(&self, var: Var) -> bool {
         self.vars & var as u16 != 0
     }
@@ -75,9 +85,7 @@ impl Needs {
     pub fn merge(&mut self, other: &Self) {
         self.vars |= other.vars;
         for name in &other.attributes {
-            if let Err(position) = self.attributes.binary_search(name) {
-                self.attributes.insert(position, Arc::clone(name));
-            }
+            self.add_attribute(name);
         }
     }
 }
@@ -126,6 +134,36 @@ impl Condition {
             Variable::Null => Err("it gives nothing, neither true nor false".to_owned()),
             other => Err(format!("it gives a {} and not true or false", other.type_name())),
         }
+    }
+
+    /// The same condition, but failing where it divides by zero: there a number becomes nothing, and a comparison with
+    /// nothing may well say no. `None` where it divides by nothing at all.
+    pub fn strict(&self) -> Option<Self> {
+        let divides = |opcode: &Opcode| matches!(opcode, Opcode::Divide | Opcode::Modulo);
+        // After each division nought is added, which nothing else than a number takes.
+        let mut places = Vec::with_capacity(self.bytecode.len() + 1);
+        let mut length = 0_u32;
+        for opcode in self.bytecode.iter() {
+            places.push(length);
+            length += if divides(opcode) { 3 } else { 1 };
+        }
+        places.push(length);
+        let mut bytecode = Vec::with_capacity(places.len());
+        for (position, opcode) in self.bytecode.iter().enumerate() {
+            match opcode {
+                // Only loops jump back, and there are none.
+                Opcode::Jump(kind, steps) => {
+                    let target = usize::try_from(*steps).ok().and_then(|steps| places.get(position + 1 + steps));
+                    bytecode.push(Opcode::Jump(*kind, target?.checked_sub(places[position] + 1)?));
+                }
+                other => bytecode.push(other.clone()),
+            }
+            if divides(opcode) {
+                bytecode.extend([Opcode::PushNumber(Decimal::ZERO), Opcode::Add]);
+            }
+        }
+        let differs = bytecode.len() > self.bytecode.len();
+        differs.then(|| Self { bytecode: bytecode.into(), needs: self.needs.clone() })
     }
 
     fn run(&self, scope: &Scope, vm: &mut VM) -> Result<Variable, String> {

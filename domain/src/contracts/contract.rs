@@ -8,8 +8,14 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ContractId, PartnerId, SourceId};
-use crate::money::{Rate, Rounding};
+use crate::money::{Price, Rate, Rounding};
 use crate::time::Timestamp;
+
+pub use super::base::{
+    Base, BonusTreatment, Cost, Costs, Deduction, DeductionBase, GgrBase, JackpotBasis, NgrBase, PercentOf, SalesBase,
+    Take, TurnoverBase, UnitsBase,
+};
+pub use super::clauses::{Advance, Charge, Fee, PerUnit, Prepaid};
 
 /// The part that a partner plays. One transaction may feed one contract per partner and role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -36,6 +42,19 @@ pub struct Terms {
     pub base: Base,
     pub negative: Negative,
     pub rate_table: RateTable,
+    /// Owed beside the shares.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fees: Vec<Fee>,
+    /// Major units: shares and fees of a period come to no more; of part of a period, its days' part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cap: Option<String>,
+    /// Major units: shares and fees of a period come to no less, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minimum_guarantee: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advance: Option<Advance>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prepaid: Option<Prepaid>,
     #[serde(default)]
     pub rounding: Rounding,
     /// Major units of `currency`: a smaller total is carried over instead of being paid.
@@ -43,6 +62,23 @@ pub struct Terms {
     /// What tiers do when this version takes over inside a period.
     #[serde(default)]
     pub tiers_on_change: TiersOnChange,
+    /// Stretches of time with a code that the rate table can ask for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub promotions: Vec<Promotion>,
+}
+
+/// A stretch of time, of all products or some, while which `promotion` is `code`. Of several the first one counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Promotion {
+    pub code: String,
+    /// An instant (`2021-12-24T00:00:00Z`) or a time on the clocks of the cycle's zone (`2021-12-24T00:00`).
+    pub from: String,
+    /// Written like `from`, and not in the promotion any more.
+    pub until: String,
+    /// Codes; none means all products, and what has no product.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub products: Vec<String>,
 }
 
 /// Which transactions the contract counts. An empty list means all.
@@ -104,52 +140,6 @@ pub struct Cycle {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Base {
-    Ggr(GgrBase),
-    Turnover(TurnoverBase),
-    Sales(SalesBase),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct GgrBase {
-    pub bonus_treatment: BonusTreatment,
-    #[serde(default)]
-    pub jackpots: JackpotBasis,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct TurnoverBase {
-    pub bonus_treatment: BonusTreatment,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct SalesBase {}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum BonusTreatment {
-    /// Bonus stakes and bonus wins count like cash.
-    Include,
-    /// A free stake counts, its non-withdrawable win does not.
-    StakeOnly,
-    Exclude,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum JackpotBasis {
-    /// Contributions reduce GGR as they are made; a jackpot win does not count again.
-    #[default]
-    Accrual,
-    /// Contributions do not count; a jackpot win reduces GGR by what it paid.
-    Payout,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Negative {
     pub mode: NegativeMode,
@@ -180,27 +170,45 @@ pub enum Level {
 pub struct RateTable {
     #[serde(rename = "match", default)]
     pub matching: Match,
+    /// What the cells of each row are compared with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<Column>,
     pub rows: Vec<RateRow>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Match {
-    /// The first row whose condition holds.
+    /// The first row whose conditions hold.
     #[default]
     First,
+    /// Every row whose conditions hold.
+    Collect,
 }
 
-/// One rate class. Exactly one of `percent` and `tiers` is set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Column {
+    /// What a `when` may read, by its name: `localHour`, `attributes.shop`, `number(attributes.level)`.
+    pub reads: String,
+}
+
+/// One rate class. Exactly one of `percent`, `per_unit` and `tiers` is set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RateRow {
     pub code: String,
-    /// A zen-expression; the last row has none and takes what is left.
+    /// A zen-expression that has to hold beside the cells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
+    /// One for each column, from the first on; columns beyond them are not asked (`docs/rate-tables.md`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cells: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub percent: Option<Rate>,
+    /// Of the base `units`: major units for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_unit: Option<Price>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tiers: Option<Tiers>,
 }
@@ -209,6 +217,10 @@ pub struct RateRow {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Tiers {
     pub mode: TierMode,
+    #[serde(default)]
+    pub period: TierPeriod,
+    #[serde(default)]
+    pub reads: TierReads,
     pub steps: Vec<TierStep>,
 }
 
@@ -221,13 +233,40 @@ pub enum TierMode {
     Volume,
 }
 
+/// What fills the steps of tiers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum TierPeriod {
+    /// The base of one settlement.
+    #[default]
+    Settlement,
+    /// The bases of a calendar year in the contract's zone; a period counts to the year it begins in.
+    Year,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum TierReads {
+    /// What netting and the carried base leave.
+    #[default]
+    AfterCarry,
+    /// The base before netting: a loss takes up the lowest steps.
+    BeforeCarry,
+}
+
+/// Exactly one of `percent` and `per_unit` is set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TierStep {
-    /// Major units of the contract's currency, this amount included; the last step has none.
+    /// Major units of the contract's currency, or units where those are counted, this one included; the last step has
+    /// none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub up_to: Option<String>,
-    pub percent: Rate,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent: Option<Rate>,
+    /// Of the base `units`: major units for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_unit: Option<Price>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -246,5 +285,16 @@ pub struct ActiveVersion {
     pub version: i64,
     /// The instant that `terms.valid_from` stands for in the contract's zone.
     pub valid_from: Timestamp,
+    /// Since when another version has its place. It counts no more, but what closed under it still says so.
+    #[serde(default)]
+    pub replaced_at: Option<Timestamp>,
     pub terms: Terms,
+}
+
+impl ActiveVersion {
+    /// Versions sort by it in the order in which they took over; of the same beginning, those that were replaced
+    /// before the one that stands.
+    pub fn order(&self) -> (Timestamp, Timestamp, i64) {
+        (self.valid_from, self.replaced_at.unwrap_or(Timestamp(i64::MAX)), self.version)
+    }
 }

@@ -80,11 +80,11 @@ impl AccrualKind {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
 
-    /// What one transaction counts: a stake or sale is a unit, a refund takes one back. A bonus stake is a
-    /// promotional unit, which is not counted among these.
+    /// What one transaction counts: a stake or sale is a unit, a bonus stake a promotional one (its own sum tells it
+    /// from the others), and a refund takes one back.
     pub const fn units(self) -> i64 {
         match self {
-            Self::Stake | Self::Sale => 1,
+            Self::Stake | Self::BonusStake | Self::Sale => 1,
             Self::Refund => -1,
             _ => 0,
         }
@@ -153,6 +153,8 @@ pub struct Feed {
     pub kind: AccrualKind,
     pub amount: Units,
     pub units: i64,
+    /// Whether the transaction feeds an earlier class of the same contract too, and so is counted as one there.
+    pub again: bool,
 }
 
 #[cfg(test)]
@@ -176,8 +178,8 @@ mod tests {
     }
 
     #[test]
-    fn units_are_stakes_and_sales_less_refunds() {
+    fn units_are_stakes_and_sales_less_refunds_and_promotional_ones_have_their_own_sum() {
         let units: Vec<i64> = AccrualKind::ALL.iter().map(|kind| kind.units()).collect();
-        assert_eq!(units, [1, 0, 0, 0, 0, 0, 1, -1, 0, 0, 0, 0]);
+        assert_eq!(units, [1, 0, 1, 0, 0, 0, 1, -1, 0, 0, 0, 0]);
     }
 }

@@ -29,6 +29,7 @@ pub(crate) fn active(contract: u128, version: i64, change: Value) -> ActiveVersi
         partner: PartnerId(uuid::Uuid::from_u128(contract)),
         version,
         valid_from: terms.cycle.start_of(terms.valid_from),
+        replaced_at: None,
         terms,
     }
 }

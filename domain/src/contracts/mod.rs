@@ -1,80 +1,68 @@
 //! Contracts: what is agreed with a partner, in versions. A version is a draft until it is activated; from then on it
 //! stands, and only another version changes what counts.
 //!
-//! Uses partners, catalogue and sources to check what terms name, and settlements to count anew when a version is
-//! activated for times that already have facts.
+//! - `mod.rs`: contracts themselves, and reading them.
+//! - `lifecycle.rs`: the life of a version, from a draft to being superseded, and the policy of approvals.
+//! - `signing.rs`: versions in plain words, and what somebody should know before they are signed.
+//! - `cases.rs`: stored test cases. `templates.rs`: templates, and copies of contracts.
+//!
+//! Uses partners, catalogue and sources to check what terms name, transactions and settlements to run test cases as
+//! everything else runs and to count anew when a version is activated for times that already have facts, tenants
+//! for the names of those who did something, and notifications for the languages that contracts are told in.
 
 mod activation;
+mod attribution;
+pub mod base;
 pub mod book;
+pub mod case;
+mod cases;
+mod cell;
+pub mod clauses;
 mod condition;
 pub mod contract;
+pub mod difference;
 pub mod feed;
+pub mod findings;
 #[cfg(test)]
 pub(crate) mod fixtures;
+mod lifecycle;
+mod numbers;
 pub mod period;
 pub mod pricing;
+mod promotion;
+pub mod resolution;
+pub mod sheet;
+mod signing;
 mod store;
+mod table;
+mod tables;
+pub mod template;
+mod templates;
 pub mod terms;
-
-use serde::{Deserialize, Serialize};
+pub mod text;
+pub mod trial;
+pub mod version;
+pub mod warnings;
 
 use crate::caller::{Permission, Scoped, Writer};
 use crate::db::TenantTx;
 use crate::error::{Code, Error, Fault, Problem, Result};
-use crate::ids::{ContractId, MemberId, PartnerId};
+use crate::ids::{ContractId, PartnerId};
 use crate::page::{Page, PageRequest};
 use crate::partners::text;
 use crate::time::Timestamp;
-use crate::{catalogue, partners, settlements, sources};
+use crate::{catalogue, partners, sources};
 
 pub use book::{Book, PlayerVersion, ProductVersion};
 use contract::{ActiveVersion, Terms};
 pub use feed::{AccrualKind, Feed, UnpricedReason, Verdict};
+pub use lifecycle::{Step, TestRun};
 pub use period::Period;
-pub use pricing::Pricer;
+pub use pricing::{Considered, Pricer, RowTried, Says};
 pub use store::Model as Contract;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum VersionState {
-    Draft,
-    Active,
-}
-
-impl VersionState {
-    pub const ALL: [Self; 2] = [Self::Draft, Self::Active];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Draft => "DRAFT",
-            Self::Active => "ACTIVE",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.as_str() == text)
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ContractVersion {
-    pub contract: ContractId,
-    /// 1 is the first that was written, whatever it counts from.
-    pub version: i64,
-    pub state: VersionState,
-    /// The instant that `terms.valid_from` stands for in the contract's zone.
-    pub valid_from: Timestamp,
-    pub terms: Terms,
-    pub created_at: Timestamp,
-    pub activated_at: Option<Timestamp>,
-    pub activated_by: Option<MemberId>,
-}
-
-impl ContractVersion {
-    fn active(self, partner: PartnerId) -> ActiveVersion {
-        let Self { contract, version, valid_from, terms, .. } = self;
-        ActiveVersion { contract, partner, version, valid_from, terms }
-    }
-}
+pub use tables::Imported;
+pub use text::ClauseText;
+pub use version::{Approval, ContractVersion, StepKind, VersionDraft, VersionState};
 
 pub struct NewContract {
     pub partner: PartnerId,
@@ -89,79 +77,7 @@ impl Scoped {
         self.require(Permission::Configure)?;
         let name = text("name", &new.name, 200)?;
         self.change(async move |writer: &Writer, tx: &TenantTx| {
-            if !partners::exists_in(tx, new.partner).await? {
-                return Err(Problem::new(Code::NotFound, "partnerId", "there is no such partner").into());
-            }
-            if store::by_name(tx, new.partner, &name).await?.is_some() {
-                let message = format!("this partner has a contract '{name}' already");
-                return Err(Problem::new(Code::AlreadyExists, "name", message).into());
-            }
-            let now = writer.clock().now();
-            let contract = Contract {
-                tenant_id: tx.tenant(),
-                id: writer.clock().id(),
-                partner_id: new.partner,
-                name,
-                created_at: now,
-            };
-            check_in(tx, &contract, &new.terms).await?;
-            store::insert(tx, contract.clone()).await?;
-            let version = insert_draft(tx, contract.id, 1, new.terms, now).await?;
-            Ok((contract, version))
-        })
-        .await
-    }
-
-    /// Writes another version of a contract, as a draft.
-    pub async fn draft_contract_version(&self, id: ContractId, terms: Terms) -> Result<ContractVersion> {
-        self.require(Permission::Configure)?;
-        self.change(async move |writer: &Writer, tx: &TenantTx| {
-            let contract = store::by_id(tx, id).await?.ok_or(Error::NotFound("contract"))?;
-            check_in(tx, &contract, &terms).await?;
-            let last = store::versions(tx, &[id]).await?.last().map_or(0, |last| last.version);
-            let version = insert_draft(tx, id, last + 1, terms, writer.clock().now()).await?;
-            Ok(version)
-        })
-        .await
-    }
-
-    /// Changes the terms of a draft.
-    pub async fn change_contract_draft(&self, id: ContractId, version: i64, terms: Terms) -> Result<ContractVersion> {
-        self.require(Permission::Configure)?;
-        self.change(async move |_: &Writer, tx: &TenantTx| {
-            let (contract, mut draft) = version_in(tx, id, version).await?;
-            if draft.state != VersionState::Draft {
-                let message = format!("version {version} is active; write another version instead");
-                return Err(Problem::new(Code::VersionActive, "version", message).into());
-            }
-            check_in(tx, &contract, &terms).await?;
-            draft.valid_from = terms.cycle.start_of(terms.valid_from);
-            store::change_version(tx, id, version, store::draft_of(draft.valid_from, json(&terms)?)).await?;
-            Ok(ContractVersion { terms, ..draft })
-        })
-        .await
-    }
-
-    /// Puts a draft in force from its date on, also for facts that are there already: closed settlements of those
-    /// times get corrections. Again is no error and changes nothing.
-    pub async fn activate_contract_version(&self, id: ContractId, version: i64) -> Result<ContractVersion> {
-        self.require(Permission::Configure)?;
-        self.change(async move |writer: &Writer, tx: &TenantTx| {
-            let (contract, mut draft) = version_in(tx, id, version).await?;
-            if draft.state == VersionState::Active {
-                return Ok(draft);
-            }
-            let active = check_in(tx, &contract, &draft.terms).await?;
-            let new = draft.clone().active(contract.partner_id);
-            let mut problems = activation::check(&new, &active);
-            problems.extend(activation::recuts(&new, &active, &settlements::periods_in(tx, id).await?));
-            refuse(problems)?;
-            let (now, member) = (writer.clock().now(), writer.caller().member());
-            store::change_version(tx, id, version, store::activated(now, member)).await?;
-            tx.bump_epoch(writer.clock()).await?;
-            settlements::reprice_in(writer, tx, Some(id)).await?;
-            (draft.state, draft.activated_at, draft.activated_by) = (VersionState::Active, Some(now), member);
-            Ok(draft)
+            create_in(writer, tx, new.partner, &name, new.terms.clone()).await
         })
         .await
     }
@@ -184,9 +100,48 @@ impl Scoped {
     /// Every version of these contracts, drafts too, in the order they were written.
     pub async fn contract_versions(&self, contracts: &[ContractId]) -> Result<Vec<ContractVersion>> {
         self.require(Permission::Read)?;
-        let rows = store::versions(&self.read().await?, contracts).await?;
-        Ok(rows.into_iter().map(ContractVersion::try_from).collect::<Result<_, _>>()?)
+        versions_in(&self.read().await?, contracts, self.clock().now()).await
     }
+}
+
+/// Every version of these contracts, in the order they were written, with what has taken over by now.
+pub(crate) async fn versions_in(
+    tx: &TenantTx,
+    contracts: &[ContractId],
+    now: Timestamp,
+) -> Result<Vec<ContractVersion>> {
+    let rows = store::versions(tx, contracts).await?;
+    let mut versions = rows.into_iter().map(ContractVersion::try_from).collect::<Result<Vec<_>, _>>()?;
+    versions.chunk_by_mut(|one, next| one.contract == next.contract).for_each(|own| version::supersede(own, now));
+    Ok(versions)
+}
+
+/// A contract with its first version, as a draft.
+async fn create_in(
+    writer: &Writer,
+    tx: &TenantTx,
+    partner: PartnerId,
+    name: &str,
+    terms: Terms,
+) -> Result<(Contract, ContractVersion)> {
+    if !partners::exists_in(tx, partner).await? {
+        return Err(Problem::new(Code::NotFound, "partnerId", "there is no such partner").into());
+    }
+    if store::by_name(tx, partner, name).await?.is_some() {
+        let message = format!("this partner has a contract '{name}' already");
+        return Err(Problem::new(Code::AlreadyExists, "name", message).into());
+    }
+    let contract = Contract {
+        tenant_id: tx.tenant(),
+        id: writer.clock().id(),
+        partner_id: partner,
+        name: name.to_owned(),
+        created_at: writer.clock().now(),
+    };
+    check_in(tx, &contract, &terms).await?;
+    store::insert(tx, contract.clone()).await?;
+    let version = lifecycle::insert_draft(writer, tx, contract.id, 1, terms.into()).await?;
+    Ok((contract, version))
 }
 
 /// The active versions of all contracts, by contract and the instant from which they count.
@@ -196,41 +151,41 @@ pub(crate) async fn active_versions_in(tx: &TenantTx) -> Result<Vec<ActiveVersio
 
 /// The active versions of these contracts, in the same order.
 pub(crate) async fn active_versions_of_in(tx: &TenantTx, contracts: &[ContractId]) -> Result<Vec<ActiveVersion>> {
+    let mut versions = versions_ever_active_of_in(tx, contracts).await?;
+    versions.retain(|version| version.replaced_at.is_none());
+    Ok(versions)
+}
+
+/// The same and those that another one has replaced: what was counted and closed under one still says so.
+pub(crate) async fn versions_ever_active_of_in(tx: &TenantTx, contracts: &[ContractId]) -> Result<Vec<ActiveVersion>> {
     let contracts = store::by_ids(tx, contracts).await?;
     store::active_of(tx, contracts).await
 }
 
-async fn version_in(tx: &TenantTx, id: ContractId, version: i64) -> Result<(Contract, ContractVersion)> {
-    let contract = store::by_id(tx, id).await?.ok_or(Error::NotFound("contract"))?;
-    let row = store::version(tx, id, version).await?.ok_or(Error::NotFound("contract version"))?;
-    Ok((contract, row.try_into()?))
+/// The active versions of a partner's contracts, in the same order.
+pub(crate) async fn active_versions_of_partner_in(tx: &TenantTx, partner: PartnerId) -> Result<Vec<ActiveVersion>> {
+    store::active(tx, Some(partner)).await
 }
 
-async fn insert_draft(
+pub(crate) async fn exists_in(tx: &TenantTx, id: ContractId) -> Result<bool> {
+    Ok(store::by_id(tx, id).await?.is_some())
+}
+
+/// A contract and one of its versions.
+pub(crate) async fn version_in(
     tx: &TenantTx,
-    contract: ContractId,
+    id: ContractId,
     version: i64,
-    terms: Terms,
     now: Timestamp,
-) -> Result<ContractVersion> {
-    let row = store::version::Model {
-        tenant_id: tx.tenant(),
-        contract_id: contract,
-        version,
-        state: VersionState::Draft.as_str().to_owned(),
-        valid_from: terms.cycle.start_of(terms.valid_from),
-        terms: json(&terms)?,
-        created_at: now,
-        activated_at: None,
-        activated_by: None,
-    };
-    store::insert_version(tx, row.clone()).await?;
-    Ok(row.try_into()?)
+) -> Result<(Contract, ContractVersion)> {
+    let contract = store::by_id(tx, id).await?.ok_or(Error::NotFound("contract"))?;
+    let versions = versions_in(tx, &[id], now).await?;
+    let found = versions.into_iter().find(|found| found.version == version);
+    Ok((contract, found.ok_or(Error::NotFound("contract version"))?))
 }
 
-/// Checks terms by themselves, against what they name and against the partner's other contracts, whose active
-/// versions it returns.
-async fn check_in(tx: &TenantTx, contract: &Contract, terms: &Terms) -> Result<Vec<ActiveVersion>> {
+/// Checks terms by themselves and against what they name.
+async fn check_terms_in(tx: &TenantTx, terms: &Terms) -> Result<()> {
     let Some(asset) = catalogue::asset_in(tx, &terms.currency).await? else {
         let message = format!("'{}' is neither an ISO 4217 currency nor an asset of this tenant", terms.currency);
         return Err(Problem::new(Code::UnknownCurrency, "terms.currency", message).into());
@@ -242,13 +197,20 @@ async fn check_in(tx: &TenantTx, contract: &Contract, terms: &Terms) -> Result<V
             problems.push(Problem::new(Code::NotFound, path, "there is no such source"));
         }
     }
-    refuse(problems)?;
+    problems.extend(tables::unknown_in(tx, terms).await?);
+    refuse(problems)
+}
+
+/// Checks terms, also against the partner's other contracts, whose active versions it returns.
+async fn check_in(tx: &TenantTx, contract: &Contract, terms: &Terms) -> Result<Vec<ActiveVersion>> {
+    check_terms_in(tx, terms).await?;
     let active = store::active(tx, Some(contract.partner_id)).await?;
     let new = ActiveVersion {
         contract: contract.id,
         partner: contract.partner_id,
         version: 0,
         valid_from: terms.cycle.start_of(terms.valid_from),
+        replaced_at: None,
         terms: terms.clone(),
     };
     let mut problems = Vec::new();

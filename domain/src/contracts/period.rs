@@ -39,6 +39,16 @@ impl Cycle {
         self.period(at).start == at
     }
 
+    /// Local days from one instant to another, both beginnings of days.
+    pub fn days(&self, from: Timestamp, until: Timestamp) -> i64 {
+        (self.local_day(until) - self.local_day(from)).num_days()
+    }
+
+    /// The local year of an instant's day.
+    pub fn year(&self, at: Timestamp) -> i32 {
+        self.local_day(at).year()
+    }
+
     /// The date whose day an instant lies in.
     fn local_day(&self, at: Timestamp) -> NaiveDate {
         // The clocks' date is right except before the cut-off and around changes of the clocks, by a day or two

@@ -15,13 +15,21 @@ use rustc_hash::FxHashMap;
 use zen_expression::vm::VM;
 use zen_expression::{Scope as Locals, Variable};
 
+use super::attribution::{Attributed, attributed, could_cover};
 use super::book::{Book, Contract, Name, PlayerState, Version};
+use super::cell::{KINDS, Reads, Value};
 use super::condition::{ATTRIBUTES, Needs, Var};
-use super::contract::{Attribution, Scope, Weekday};
+use super::contract::{Scope, Weekday};
 use super::feed::{AccrualKind, Feed, UnpricedReason, Verdict};
+use super::numbers::lenient;
 use super::period::Period;
 use crate::time::{MICROS_PER_HOUR, MICROS_PER_SECOND, Timestamp};
+use crate::transactions::Seen;
 use crate::transactions::transaction::{Fact, Kind};
+
+mod considered;
+
+pub use considered::{Considered, RowTried, Says};
 
 /// Remembered outcomes per version, and periods and hours; beyond that memory is dropped and begins anew.
 const MAX_REMEMBERED: usize = 1 << 16;
@@ -47,17 +55,9 @@ struct Memory {
 #[derive(Clone)]
 enum Outcome {
     NotCovered,
-    Class(Arc<str>),
+    /// Of each row that takes it, at least one.
+    Classes(Arc<[Arc<str>]>),
     Failed(Arc<str>),
-}
-
-/// When a version counts a transaction.
-enum Attributed {
-    At(Timestamp),
-    /// Not before its round closes.
-    Later,
-    /// Never: it lacks what the version counts by.
-    Never(UnpricedReason, &'static str),
 }
 
 impl<'a> Pricer<'a> {
@@ -67,10 +67,16 @@ impl<'a> Pricer<'a> {
         Self { book, memory, offsets: FxHashMap::default(), key: Vec::new(), vm: VM::new() }
     }
 
-    /// Adds the verdicts on a transaction to `out`; none from contracts that do not cover it. `round_closed_at` is
+    /// Adds the verdicts on a transaction to `out`; none from contracts that do not cover it, and a feed for each rate
+    /// class of one whose table collects. `round_closed_at` is
     /// when its round closed, as far as other transactions tell. Rollbacks give none: the caller prices the named
     /// transaction and negates its feeds. Test transactions ([`Book::is_test`]) are the caller's to leave out.
     pub fn price(&mut self, fact: &Fact, round_closed_at: Option<Timestamp>, out: &mut Vec<Verdict>) {
+        self.price_seen(&fact.seen(), round_closed_at, out);
+    }
+
+    /// The same for what is no fact of its own, like a row of an extract.
+    pub fn price_seen(&mut self, fact: &Seen<'_>, round_closed_at: Option<Timestamp>, out: &mut Vec<Verdict>) {
         if fact.kind == Kind::Rollback {
             return;
         }
@@ -79,11 +85,17 @@ impl<'a> Pricer<'a> {
         let book = self.book;
         for position in book.candidates(fact.source) {
             let contract = &book.contracts[*position];
-            out.extend(self.price_under(contract, fact, closed_at));
+            self.price_under(contract, fact, closed_at, out);
         }
     }
 
-    fn price_under(&mut self, contract: &Contract, fact: &Fact, closed_at: Option<Timestamp>) -> Option<Verdict> {
+    fn price_under(
+        &mut self,
+        contract: &Contract,
+        fact: &Seen<'_>,
+        closed_at: Option<Timestamp>,
+        out: &mut Vec<Verdict>,
+    ) {
         // Whether a newer version may still come to govern the transaction, and whether any that may covers it.
         let (mut open, mut covered) = (false, false);
         for version in contract.versions.iter().rev() {
@@ -100,7 +112,7 @@ impl<'a> Pricer<'a> {
                     covered |= could_cover(version, fact);
                     break;
                 }
-                Attributed::At(at) if at >= valid_from => return self.verdict(contract, version, fact, at),
+                Attributed::At(at) if at >= valid_from => return self.verdict(contract, version, fact, at, out),
                 Attributed::Never(reason, message) if fact.occurred_at >= valid_from => {
                     if open {
                         covered |= could_cover(version, fact);
@@ -108,36 +120,46 @@ impl<'a> Pricer<'a> {
                     }
                     let outcome = self.outcome(version, fact, fact.occurred_at);
                     let failed = Verdict::Failed { contract: contract.id, reason, message: message.to_owned() };
-                    return (!matches!(outcome, Outcome::NotCovered)).then_some(failed);
+                    return out.extend((!matches!(outcome, Outcome::NotCovered)).then_some(failed));
                 }
                 Attributed::At(_) | Attributed::Never(..) => {}
             }
         }
-        (open && covered).then_some(Verdict::AwaitsRound { contract: contract.id })
+        out.extend((open && covered).then_some(Verdict::AwaitsRound { contract: contract.id }));
     }
 
-    fn verdict(&mut self, contract: &Contract, version: &Version, fact: &Fact, at: Timestamp) -> Option<Verdict> {
-        let failed = |reason, message: &str| {
-            Some(Verdict::Failed { contract: contract.id, reason, message: message.to_owned() })
-        };
-        let class = match self.outcome(version, fact, at) {
-            Outcome::NotCovered => return None,
-            Outcome::Failed(message) => return failed(UnpricedReason::ConditionFailed, &message),
-            Outcome::Class(class) => class,
+    fn verdict(
+        &mut self,
+        contract: &Contract,
+        version: &Version,
+        fact: &Seen<'_>,
+        at: Timestamp,
+        out: &mut Vec<Verdict>,
+    ) {
+        let failed =
+            |reason, message: &str| Verdict::Failed { contract: contract.id, reason, message: message.to_owned() };
+        let classes = match self.outcome(version, fact, at) {
+            Outcome::NotCovered => return,
+            Outcome::Failed(message) => return out.push(failed(UnpricedReason::ConditionFailed, &message)),
+            Outcome::Classes(classes) => classes,
         };
         let Some(kind) = AccrualKind::of(fact.kind, fact.affects) else {
-            return failed(UnpricedReason::NoBase, "the adjustment does not say which base it moves");
+            return out.push(failed(UnpricedReason::NoBase, "the adjustment does not say which base it moves"));
         };
-        Some(Verdict::Feeds(Feed {
-            contract: contract.id,
-            partner: contract.partner,
-            version: version.active.version,
-            period: self.period(version, at),
-            class,
-            kind,
-            amount: fact.amount,
-            units: kind.units(),
-        }))
+        let period = self.period(version, at);
+        for (place, class) in classes.iter().enumerate() {
+            out.push(Verdict::Feeds(Feed {
+                contract: contract.id,
+                partner: contract.partner,
+                version: version.active.version,
+                period,
+                class: Arc::clone(class),
+                kind,
+                amount: fact.amount,
+                units: kind.units(),
+                again: place > 0,
+            }));
+        }
     }
 
     fn period(&mut self, version: &Version, at: Timestamp) -> Period {
@@ -154,13 +176,13 @@ impl<'a> Pricer<'a> {
         period
     }
 
-    fn outcome(&mut self, version: &Version, fact: &Fact, at: Timestamp) -> Outcome {
+    fn outcome(&mut self, version: &Version, fact: &Seen<'_>, at: Timestamp) -> Outcome {
         let terms = &version.active.terms;
         let sources = &terms.scope.sources;
         if fact.currency != terms.currency || !(sources.is_empty() || sources.contains(&fact.source)) {
             return Outcome::NotCovered;
         }
-        let values = self.values(&version.needs, terms.cycle.time_zone, fact, at);
+        let values = self.values(version, fact, at);
         values.write_key(&version.needs, &mut self.key);
         let outcomes = &mut self.memory[version.index].outcomes;
         if let Some(outcome) = outcomes.get(self.key.as_slice()) {
@@ -174,14 +196,16 @@ impl<'a> Pricer<'a> {
         outcome
     }
 
-    fn values<'f>(&mut self, needs: &Needs, zone: Tz, fact: &'f Fact, at: Timestamp) -> Values<'f> {
+    fn values<'f>(&mut self, version: &'f Version, fact: &Seen<'f>, at: Timestamp) -> Values<'f> {
+        let (needs, zone) = (&version.needs, version.active.terms.cycle.time_zone);
+        let product = fact.product;
         let by_player = needs.has(Var::Segment) || needs.has(Var::Tags);
         let by_clock = needs.has(Var::LocalHour) || needs.has(Var::LocalWeekday);
         let (hour, weekday) = if by_clock { self.local(zone, at) } else { (0, 0) };
-        let category =
-            if needs.has(Var::Category) { self.book.category(fact.product.as_deref(), at) } else { Name::default() };
-        let player = if by_player { self.book.player_state(fact.player.as_ref(), at) } else { PlayerState::default() };
-        Values { fact, category, player, hour, weekday }
+        let category = if needs.has(Var::Category) { self.book.category(product, at) } else { Name::default() };
+        let player = if by_player { self.book.player_state(fact.player, at) } else { PlayerState::default() };
+        let promotion = needs.has(Var::Promotion).then(|| version.promotions.at(at, product)).flatten();
+        Values { fact: *fact, category, player, hour, weekday, promotion }
     }
 
     /// The hour and weekday (0 is Monday) that a zone's clocks show.
@@ -206,47 +230,19 @@ fn offset(zone: Tz, at: Timestamp) -> i64 {
     zone.offset_from_utc_datetime(&at.utc().naive_utc()).fix().local_minus_utc().into()
 }
 
-fn attributed(version: &Version, fact: &Fact, closed_at: Option<Timestamp>) -> Attributed {
-    match version.active.terms.attribution {
-        Attribution::Occurred => Attributed::At(fact.occurred_at),
-        Attribution::Settled => fact.settled_at.map_or(
-            Attributed::Never(
-                UnpricedReason::NoSettledTime,
-                "the contract counts by settlement time, and the transaction has none",
-            ),
-            Attributed::At,
-        ),
-        Attribution::RoundClosed if fact.round.is_none() => Attributed::Never(
-            UnpricedReason::NoRound,
-            "the contract counts by the closing of rounds, and the transaction has no round",
-        ),
-        Attribution::RoundClosed => closed_at.map_or(Attributed::Later, Attributed::At),
-    }
-}
-
-/// Whether a version may cover a transaction, by all that does not change with time.
-fn could_cover(version: &Version, fact: &Fact) -> bool {
-    let terms = &version.active.terms;
-    let scope = &terms.scope;
-    fact.currency == terms.currency
-        && (scope.sources.is_empty() || scope.sources.contains(&fact.source))
-        && names(&scope.products, fact.product.as_deref())
-        && names(&scope.regions, fact.region.as_deref())
-        && names(&scope.channels, fact.channel.as_deref())
-}
-
 /// An empty list names everything; any other only what is in it.
-fn names(list: &[String], value: Option<&str>) -> bool {
+pub(super) fn names(list: &[String], value: Option<&str>) -> bool {
     list.is_empty() || value.is_some_and(|value| list.iter().any(|name| name == value))
 }
 
 /// The values of one transaction under one version; those that the version does not need are not filled in.
 struct Values<'f> {
-    fact: &'f Fact,
+    fact: Seen<'f>,
     category: Name,
     player: PlayerState,
     hour: u8,
     weekday: u8,
+    promotion: Option<&'f str>,
 }
 
 impl Values<'_> {
@@ -260,14 +256,15 @@ impl Values<'_> {
             }
             match var {
                 Var::Kind => key.push(self.fact.kind as u8),
-                Var::Product => write_text(key, self.fact.product.as_deref()),
-                Var::Channel => write_text(key, self.fact.channel.as_deref()),
-                Var::Region => write_text(key, self.fact.region.as_deref()),
+                Var::Product => write_text(key, self.fact.product),
+                Var::Channel => write_text(key, self.fact.channel),
+                Var::Region => write_text(key, self.fact.region),
                 Var::Category => key.extend(self.category.0.to_le_bytes()),
                 Var::Segment => key.extend(self.player.segment.0.to_le_bytes()),
                 Var::Tags => key.extend(self.player.tags.0.to_le_bytes()),
                 Var::LocalHour => key.push(self.hour),
                 Var::LocalWeekday => key.push(self.weekday),
+                Var::Promotion => write_text(key, self.promotion),
             }
         }
         for name in &needs.attributes {
@@ -277,12 +274,42 @@ impl Values<'_> {
 
     fn covered(&self, book: &Book, scope: &Scope) -> bool {
         let tags = book.tags(self.player.tags);
-        names(&scope.products, self.fact.product.as_deref())
-            && names(&scope.regions, self.fact.region.as_deref())
-            && names(&scope.channels, self.fact.channel.as_deref())
+        names(&scope.products, self.fact.product)
+            && names(&scope.regions, self.fact.region)
+            && names(&scope.channels, self.fact.channel)
             && names(&scope.categories, book.text(self.category))
             && names(&scope.segments, book.text(self.player.segment))
             && (scope.tags.is_empty() || scope.tags.iter().any(|tag| tags.contains(tag)))
+    }
+
+    /// What a column of the rate table compares its cells with.
+    fn value<'v>(&'v self, book: &'v Book, reads: &Reads) -> Result<Value<'v>, String> {
+        let attribute = |name: &str| self.fact.attributes.get(name).map(String::as_str);
+        let var = match reads {
+            Reads::Var(var) => var,
+            Reads::Attribute(name) => return Ok(Value::Text(attribute(name))),
+            Reads::NumberOf(name) => {
+                let Some(text) = attribute(name) else { return Ok(Value::Number(None)) };
+                let number = lenient(text).ok_or_else(|| format!("{} of '{text}' is not a number", reads.name()))?;
+                return Ok(Value::Number(Some(number)));
+            }
+        };
+        Ok(match var {
+            Var::Kind => {
+                let bit = KINDS.iter().position(|kind| *kind == self.fact.kind);
+                // A rollback, which is not priced, has none.
+                Value::Bit(bit.and_then(|bit| u8::try_from(bit).ok()).unwrap_or(31))
+            }
+            Var::Product => Value::Text(self.fact.product),
+            Var::Category => Value::Text(book.text(self.category)),
+            Var::Channel => Value::Text(self.fact.channel),
+            Var::Region => Value::Text(self.fact.region),
+            Var::Segment => Value::Text(book.text(self.player.segment)),
+            Var::Tags => Value::Tags(book.tags(self.player.tags)),
+            Var::LocalHour => Value::Bit(self.hour),
+            Var::LocalWeekday => Value::Bit(self.weekday),
+            Var::Promotion => Value::Text(self.promotion),
+        })
     }
 
     fn locals(&self, book: &Book, needs: &Needs) -> Locals {
@@ -290,16 +317,17 @@ impl Values<'_> {
         for var in Var::ALL.into_iter().filter(|var| needs.has(*var)) {
             let value = match var {
                 Var::Kind => text(Some(self.fact.kind.as_str())),
-                Var::Product => text(self.fact.product.as_deref()),
+                Var::Product => text(self.fact.product),
                 Var::Category => text(book.text(self.category)),
-                Var::Channel => text(self.fact.channel.as_deref()),
-                Var::Region => text(self.fact.region.as_deref()),
+                Var::Channel => text(self.fact.channel),
+                Var::Region => text(self.fact.region),
                 Var::Segment => text(book.text(self.player.segment)),
                 Var::Tags => {
                     Variable::from_array(book.tags(self.player.tags).iter().map(|tag| text(Some(tag))).collect())
                 }
                 Var::LocalHour => Variable::Number(Decimal::from(self.hour)),
                 Var::LocalWeekday => text(Weekday::ALL.get(usize::from(self.weekday)).map(|day| day.as_str())),
+                Var::Promotion => text(self.promotion),
             };
             locals.set_local(var.name().into(), value);
         }
@@ -330,15 +358,13 @@ fn decide(book: &Book, version: &Version, values: &Values<'_>, vm: &mut VM) -> O
     if !values.covered(book, &version.active.terms.scope) {
         return Outcome::NotCovered;
     }
-    let locals = values.locals(book, &version.needs);
-    for (condition, code) in &version.rows {
-        match condition.as_ref().map_or(Ok(true), |condition| condition.holds(&locals, vm)) {
-            Ok(true) => return Outcome::Class(Arc::clone(code)),
-            Ok(false) => {}
-            Err(error) => return Outcome::Failed(format!("the condition of row '{code}' failed: {error}").into()),
-        }
+    let columns: Result<Vec<_>, _> = version.table.columns.iter().map(|reads| values.value(book, reads)).collect();
+    let taken = columns.and_then(|columns| version.table.take(&columns, || values.locals(book, &version.needs), vm));
+    match taken {
+        Ok(classes) if classes.is_empty() => Outcome::Failed("no row of the rate table takes it".into()),
+        Ok(classes) => Outcome::Classes(classes.into()),
+        Err(error) => Outcome::Failed(error.into()),
     }
-    Outcome::Failed("no row of the rate table takes it".into())
 }
 
 #[cfg(test)]

@@ -4,16 +4,19 @@ use std::collections::BTreeSet;
 
 use chrono::Datelike;
 
-use super::condition;
-use super::contract::{Every, RateRow, RateTable, Scope, Terms, Tiers};
+use super::clauses;
+use super::contract::{Base, Every, Level, Match, RateRow, RateTable, Scope, Terms, TierStep, Tiers};
+use super::findings::{self, Finding, Severity};
 use crate::error::{Code, Problem};
-use crate::money::{Asset, Minor, Rate, Units};
+use crate::money::{Asset, Minor, Price, Rate, Units};
 use crate::time::{FIRST_YEAR, LAST_YEAR};
 
 /// Rows of a rate table. Products come by the thousand, and a row for each is legitimate.
 pub const MAX_ROWS: usize = 10_000;
 const MAX_STEPS: usize = 100;
 const MAX_CODE: usize = 64;
+pub(super) const CODE_RULE: &str =
+    "is not 1 to 64 letters, digits, dots, dashes and underscores, beginning with a letter or digit";
 /// Names in one list of a scope.
 const MAX_NAMES: usize = 10_000;
 
@@ -35,18 +38,31 @@ pub fn check(terms: &Terms, asset: &Asset) -> Vec<Problem> {
         Ok(_) => {}
     }
     check_scope(&terms.scope, &mut problems);
-    check_table(&terms.rate_table, asset, &mut problems);
+    check_table(terms, asset, &mut problems);
+    clauses::check(terms, asset, &mut problems);
+    if terms.rate_table.matching == Match::Collect && terms.negative.level == Level::Total {
+        // Netted over all classes, a transaction that several of them count would be in the sum several times.
+        let message = "is TOTAL, and a table that collects counts one transaction in several classes; write PER_CLASS";
+        problems.bad("negative.level", message);
+    }
+    for (position, promotion) in terms.promotions.iter().enumerate() {
+        check_list(&format!("promotions.{position}.products"), &promotion.products, &mut problems);
+    }
+    if terms.rate_table.rows.len() <= MAX_ROWS {
+        let errors = findings::check(terms).into_iter().filter(|finding| finding.severity == Severity::Error);
+        problems.0.extend(errors.map(Finding::problem));
+    }
     problems.0
 }
 
-struct Problems(Vec<Problem>);
+pub(super) struct Problems(Vec<Problem>);
 
 impl Problems {
-    fn add(&mut self, code: Code, path: impl Into<String>, message: impl Into<String>) {
+    pub fn add(&mut self, code: Code, path: impl Into<String>, message: impl Into<String>) {
         self.0.push(Problem::new(code, path, message));
     }
 
-    fn bad(&mut self, path: impl Into<String>, message: impl Into<String>) {
+    pub fn bad(&mut self, path: impl Into<String>, message: impl Into<String>) {
         self.add(Code::BadInput, path, message);
     }
 }
@@ -83,8 +99,8 @@ fn check_list<T: Ord + ToString>(path: &str, list: &[T], problems: &mut Problems
     }
 }
 
-fn check_table(table: &RateTable, asset: &Asset, problems: &mut Problems) {
-    let rows = &table.rows;
+fn check_table(terms: &Terms, asset: &Asset, problems: &mut Problems) {
+    let RateTable { rows, .. } = &terms.rate_table;
     if rows.is_empty() {
         problems.bad("rateTable.rows", "has no rate class; give at least one row");
     }
@@ -96,68 +112,46 @@ fn check_table(table: &RateTable, asset: &Asset, problems: &mut Problems) {
     for (position, row) in rows.iter().enumerate() {
         let path = format!("rateTable.rows.{position}");
         if !is_code(&row.code) {
-            let rule = format!(
-                "is not 1 to {MAX_CODE} letters, digits, dots, dashes and underscores, beginning with a letter or digit"
-            );
-            problems.bad(format!("{path}.code"), rule);
+            problems.bad(format!("{path}.code"), CODE_RULE);
         }
         if !codes.insert(&row.code) {
             problems.bad(format!("{path}.code"), format!("'{}' is the code of an earlier row", row.code));
         }
-        check_rates(row, &path, asset, problems);
+        check_rates(&terms.base, row, &path, asset, problems);
     }
-    check_conditions(rows, problems);
 }
 
-fn is_code(code: &str) -> bool {
+pub(super) fn is_code(code: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
     code.len() <= MAX_CODE
         && code.bytes().all(allowed)
         && code.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
 }
 
-/// The first row that holds decides, so each row must be reachable and the last one must take what is left.
-fn check_conditions(rows: &[RateRow], problems: &mut Problems) {
-    let mut seen: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
-    let catch_all = rows.iter().position(|row| row.when.is_none());
-    for (position, row) in rows.iter().enumerate() {
-        let path = format!("rateTable.rows.{position}.when");
-        if let Some(all) = catch_all.filter(|all| *all < position) {
-            let taker = &rows[all].code;
-            problems.bad(
-                &path,
-                format!(
-                    "row '{}' is never reached: row '{taker}' before it has no condition and takes everything",
-                    row.code
-                ),
-            );
-        }
-        let Some(when) = &row.when else { continue };
-        if let Err(error) = condition::compile(when) {
-            problems.add(Code::BadExpression, &path, error);
-        } else if let Some(earlier) = seen.insert(when.trim(), position) {
-            let taker = &rows[earlier].code;
-            problems.bad(
-                &path,
-                format!("row '{}' is never reached: row '{taker}' before it has the same condition", row.code),
-            );
-        }
-    }
-    if catch_all.is_none()
-        && let Some(last) = rows.len().checked_sub(1)
-    {
-        let message =
-            "the last row has a condition, so what no row accepts would have no rate; end with a row without `when`";
-        problems.bad(format!("rateTable.rows.{last}.when"), message);
+fn check_rates(base: &Base, row: &RateRow, path: &str, asset: &Asset, problems: &mut Problems) {
+    match (row.percent, row.per_unit, &row.tiers) {
+        (None, None, Some(tiers)) => check_tiers(base, tiers, path, asset, problems),
+        (None, None, None) => problems.bad(path, format!("has no rate; give {} or tiers", rate_of(base))),
+        (percent, price, None) => check_rate(base, percent, price, path, problems),
+        (_, _, Some(_)) => problems.bad(path, format!("has both {} and tiers; give one of them", rate_of(base))),
     }
 }
 
-fn check_rates(row: &RateRow, path: &str, asset: &Asset, problems: &mut Problems) {
-    match (&row.percent, &row.tiers) {
-        (Some(percent), None) => check_percent(*percent, format!("{path}.percent"), problems),
-        (None, Some(tiers)) => check_tiers(tiers, path, asset, problems),
-        (Some(_), Some(_)) => problems.bad(path, "has both percent and tiers; give one of them"),
-        (None, None) => problems.bad(path, "has no rate; give percent or tiers"),
+/// What rates are called that apply to a base.
+const fn rate_of(base: &Base) -> &'static str {
+    if let Base::Units(_) = base { "perUnit" } else { "percent" }
+}
+
+fn check_rate(base: &Base, percent: Option<Rate>, price: Option<Price>, path: &str, problems: &mut Problems) {
+    match (base, percent, price) {
+        (Base::Units(_), None, Some(price)) if price.is_negative() => {
+            problems.bad(format!("{path}.perUnit"), "is negative");
+        }
+        (Base::Units(_), None, Some(_)) => {}
+        (Base::Units(_), Some(_), _) => problems.bad(format!("{path}.percent"), "units have a price: give perUnit"),
+        (_, Some(percent), None) => check_percent(percent, format!("{path}.percent"), problems),
+        (_, _, Some(_)) => problems.bad(format!("{path}.perUnit"), "is for the base units; give percent"),
+        (_, None, None) => problems.bad(format!("{path}.{}", rate_of(base)), "is missing"),
     }
 }
 
@@ -169,7 +163,7 @@ fn check_percent(percent: Rate, path: String, problems: &mut Problems) {
     }
 }
 
-fn check_tiers(tiers: &Tiers, path: &str, asset: &Asset, problems: &mut Problems) {
+fn check_tiers(base: &Base, tiers: &Tiers, path: &str, asset: &Asset, problems: &mut Problems) {
     let path = format!("{path}.tiers.steps");
     let Some(last) = tiers.steps.len().checked_sub(1) else {
         return problems.bad(path, "has no step");
@@ -179,9 +173,10 @@ fn check_tiers(tiers: &Tiers, path: &str, asset: &Asset, problems: &mut Problems
     }
     let mut below = Units::ZERO;
     for (position, step) in tiers.steps.iter().enumerate() {
-        check_percent(step.percent, format!("{path}.{position}.percent"), problems);
+        let TierStep { up_to, percent, per_unit } = step;
+        check_rate(base, *percent, *per_unit, &format!("{path}.{position}"), problems);
         let path = format!("{path}.{position}.upTo");
-        match &step.up_to {
+        match up_to {
             None if position < last => problems.bad(path, "is missing; only the last step is open"),
             None => {}
             Some(_) if position == last => {
@@ -317,7 +312,6 @@ mod tests {
         for bad in [
             "",
             "localHour <",
-            "promotion == 'x'",
             "amount > 5",
             "len([1..9]) > 1",
             "rand(2) > 1",
@@ -334,6 +328,7 @@ mod tests {
             "attributes.shop == '7' or category != 'slots'",
             "number(attributes.level) > 3",
             "channel == null",
+            "promotion == 'x'",
         ] {
             assert_eq!(problems(when(good)), [], "{good}");
         }
@@ -358,6 +353,66 @@ mod tests {
         refused(json!({ "scope": { "regions": ["KR", "JP", "KR"] } }), "scope.regions.2", Code::BadInput);
         let many = problems(json!({ "minimumPayout": "x", "rateTable": { "rows": [{ "code": "a" }] } }));
         assert_eq!(many.len(), 2, "all problems at once: {many:?}");
+    }
+
+    #[test]
+    fn what_is_deducted_charged_and_bounded_makes_sense() {
+        let ngr = |deductions: serde_json::Value| json!({ "base": { "ngr": { "bonusTreatment": "INCLUDE", "deductions": deductions } } });
+        let tax = json!({ "code": "tax", "take": { "percentOf": { "percent": "15", "of": "GGR" } } });
+        let costs = |code: &str, of: &str| json!({ "code": code, "take": { "costs": { "of": [of] } } });
+        assert_eq!(problems(ngr(json!([tax, costs("bonus", "BONUS_WINS")]))), []);
+        let path = |rest: &str| format!("base.ngr.deductions{rest}");
+        refused(ngr(json!([])), &path(""), Code::BadInput);
+        refused(ngr(json!([tax, tax])), &path(".1.code"), Code::BadInput);
+        refused(ngr(json!([costs("a", "FEES"), costs("b", "FEES")])), &path(".1.take.costs.of"), Code::BadInput);
+        refused(ngr(json!([costs("a", "JACKPOT_CONTRIBUTIONS")])), &path(".0.take.costs.of"), Code::BadInput);
+        let over = json!({ "code": "x", "take": { "percentOf": { "percent": "101", "of": "RUNNING" } } });
+        refused(ngr(json!([over])), &path(".0.take.percentOf.percent"), Code::BadInput);
+        let amount = json!({ "code": "x", "take": { "amount": "-1" } });
+        refused(ngr(json!([amount])), &path(".0.take.amount"), Code::NegativeAmount);
+        let many: Vec<_> = (0..51).map(|n| json!({ "code": format!("c{n}"), "take": { "amount": "1" } })).collect();
+        refused(ngr(json!(many)), &path(""), Code::BadInput);
+
+        let fees = |charge: serde_json::Value| json!({ "fees": [{ "code": "setup", "charge": charge }] });
+        assert_eq!(problems(fees(json!({ "amount": "-250" }))), []);
+        refused(fees(json!({ "amount": "0" })), "fees.0.charge.amount", Code::BadInput);
+        refused(fees(json!({ "amount": "x" })), "fees.0.charge.amount", Code::BadAmount);
+        let free = json!({ "perUnit": { "price": "0.5", "promotional": "101" } });
+        refused(fees(free), "fees.0.charge.perUnit.promotional", Code::BadInput);
+        refused(json!({ "fees": [{ "code": "cap", "charge": { "amount": "1" } }] }), "fees.0.code", Code::BadInput);
+        refused(json!({ "cap": "-1" }), "cap", Code::NegativeAmount);
+        refused(json!({ "cap": "1", "minimumGuarantee": "2" }), "minimumGuarantee", Code::BadInput);
+        assert_eq!(problems(json!({ "cap": "2", "minimumGuarantee": "2" })), []);
+        assert_eq!(problems(json!({ "advance": { "pool": "artists" } })), []);
+        refused(json!({ "advance": { "percent": "0" } }), "advance.percent", Code::BadInput);
+        refused(json!({ "advance": { "pool": "" } }), "advance.pool", Code::BadInput);
+        refused(json!({ "advance": {}, "prepaid": {} }), "advance", Code::BadInput);
+        refused(json!({ "prepaid": { "lowBalance": "-1" } }), "prepaid.lowBalance", Code::NegativeAmount);
+    }
+
+    #[test]
+    fn units_have_prices_and_money_has_percentages() {
+        let units = |row: serde_json::Value| {
+            let mut terms = rows(json!([row]));
+            terms["base"] = json!({ "units": { "promotional": "0" } });
+            terms
+        };
+        assert_eq!(problems(units(json!({ "code": "a", "perUnit": "0.05" }))), []);
+        refused(units(json!({ "code": "a", "percent": "5" })), "rateTable.rows.0.percent", Code::BadInput);
+        refused(units(json!({ "code": "a", "perUnit": "-1" })), "rateTable.rows.0.perUnit", Code::BadInput);
+        refused(units(json!({ "code": "a" })), "rateTable.rows.0", Code::BadInput);
+        refused(rows(json!([{ "code": "a", "perUnit": "1" }])), "rateTable.rows.0.perUnit", Code::BadInput);
+        let steps = json!({ "mode": "MARGINAL", "steps": [{ "upTo": "1000", "perUnit": "0.05" }, { "percent": "3" }] });
+        refused(
+            units(json!({ "code": "a", "tiers": steps })),
+            "rateTable.rows.0.tiers.steps.1.percent",
+            Code::BadInput,
+        );
+        refused(
+            tiers(json!([{ "upTo": "1" }, { "percent": "1" }])),
+            "rateTable.rows.0.tiers.steps.0.percent",
+            Code::BadInput,
+        );
     }
 
     #[test]

@@ -156,7 +156,7 @@ pub struct Db {
     replica: Option<Replica>,
     /// How many statements ran.
     statements: Arc<AtomicU64>,
-    _lock: DbLock,
+    lock: DbLock,
 }
 
 impl Db {
@@ -176,7 +176,7 @@ impl Db {
         };
         pools.writer.execute_unprepared("SELECT 1").await?;
         let (pools, looking) = (RwLock::new(Arc::new(pools)), tokio::sync::Mutex::default());
-        Ok(Self { pools, servers, looking, replica: None, statements, _lock: lock })
+        Ok(Self { pools, servers, looking, replica: None, statements, lock })
     }
 
     /// The same with a standby for lists and reports.
@@ -185,6 +185,11 @@ impl Db {
             return Err(OpenError::Embedded);
         }
         Ok(Self { replica: Some(Replica::open(url).await?), ..self })
+    }
+
+    /// [`DbLock::beside`].
+    pub(crate) fn beside(&self, extension: &str) -> PathBuf {
+        self.lock.beside(extension)
     }
 
     fn pools(&self) -> Arc<Pools> {

@@ -95,6 +95,24 @@ pub(crate) async fn hold_in(tx: &TenantTx, clock: &Clock, book: &Book<'_>, held:
     post(tx, clock, book, reason, posting::hold(before, held).map_err(overflow)?).await
 }
 
+/// Posts something beside what a settlement earns, in its book, which has to be open.
+pub(crate) async fn post_in(
+    tx: &TenantTx,
+    clock: &Clock,
+    book: &Book<'_>,
+    reason: Reason,
+    legs: Result<Vec<Leg>, MoneyError>,
+) -> Result<()> {
+    open_book(tx, book).await?;
+    post(tx, clock, book, reason, legs.map_err(overflow)?).await
+}
+
+/// Balances of accounts by code, partner and currency.
+pub(crate) async fn balances_in(tx: &TenantTx) -> Result<HashMap<(String, PartnerId, String), Minor>> {
+    let accounts = store::accounts(tx).await?.into_iter();
+    Ok(accounts.map(|account| ((account.code, account.partner_id, account.currency), account.balance)).collect())
+}
+
 /// What is held of each settlement, by the legs of the account for it.
 pub(crate) async fn held_in(tx: &TenantTx) -> Result<HashMap<SettlementId, i128>> {
     let held: Vec<AccountId> = store::accounts(tx)

@@ -19,11 +19,26 @@ pub enum AccountCode {
     Carried,
     /// Owed to a partner, and set aside until a person releases it.
     Held,
+    /// Paid to a partner beforehand, and not recouped yet.
+    Advance,
+    /// What prepaid credit cost that is not drawn yet.
+    Prepaid,
+    /// What contracts moved in with: the tenant's own counterpart.
+    Opening,
 }
 
 impl AccountCode {
-    pub const ALL: [Self; 6] =
-        [Self::SettlementResult, Self::Accrued, Self::Payable, Self::Receivable, Self::Carried, Self::Held];
+    pub const ALL: [Self; 9] = [
+        Self::SettlementResult,
+        Self::Accrued,
+        Self::Payable,
+        Self::Receivable,
+        Self::Carried,
+        Self::Held,
+        Self::Advance,
+        Self::Prepaid,
+        Self::Opening,
+    ];
 
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -33,6 +48,9 @@ impl AccountCode {
             Self::Receivable => "RECEIVABLE",
             Self::Carried => "CARRIED",
             Self::Held => "HELD",
+            Self::Advance => "ADVANCE",
+            Self::Prepaid => "PREPAID",
+            Self::Opening => "OPENING",
         }
     }
 
@@ -42,7 +60,7 @@ impl AccountCode {
 
     /// The tenant's own accounts have no partner.
     pub const fn is_tenants(self) -> bool {
-        matches!(self, Self::SettlementResult)
+        matches!(self, Self::SettlementResult | Self::Opening)
     }
 }
 
@@ -52,10 +70,17 @@ pub enum Reason {
     Close,
     Hold,
     Release,
+    /// An advance, or credit, became owed to the partner.
+    Fund,
+    /// Credit was drawn: what it cost became expense.
+    Draw,
+    /// A contract moved in.
+    Opening,
 }
 
 impl Reason {
-    pub const ALL: [Self; 4] = [Self::TrueUp, Self::Close, Self::Hold, Self::Release];
+    pub const ALL: [Self; 7] =
+        [Self::TrueUp, Self::Close, Self::Hold, Self::Release, Self::Fund, Self::Draw, Self::Opening];
 
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -63,6 +88,9 @@ impl Reason {
             Self::Close => "CLOSE",
             Self::Hold => "HOLD",
             Self::Release => "RELEASE",
+            Self::Fund => "FUND",
+            Self::Draw => "DRAW",
+            Self::Opening => "OPENING",
         }
     }
 
@@ -80,24 +108,44 @@ pub fn true_up(posted: Minor, earned: Minor) -> Result<Vec<Leg>, MoneyError> {
     entry([(AccountCode::SettlementResult, delta), (AccountCode::Accrued, delta.checked_neg()?)])
 }
 
-/// What a settlement comes to when it closes: `earned + carried_in − carried_out = total`.
+/// What a settlement comes to when it closes: `earned + carried_in − recouped − carried_out = total`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Closing {
     pub earned: Minor,
     pub carried_in: Minor,
+    pub recouped: Minor,
     pub carried_out: Minor,
     pub total: Minor,
 }
 
 /// Moves what was accrued to where it is paid from, or carried.
 pub fn close(closing: Closing) -> Result<Vec<Leg>, MoneyError> {
-    let Closing { earned, carried_in, carried_out, total } = closing;
+    let Closing { earned, carried_in, recouped, carried_out, total } = closing;
     let due = if total > Minor::ZERO { AccountCode::Payable } else { AccountCode::Receivable };
     entry([
         (AccountCode::Accrued, earned),
         (AccountCode::Carried, carried_in.checked_sub(carried_out)?),
+        (AccountCode::Advance, recouped.checked_neg()?),
         (due, total.checked_neg()?),
     ])
+}
+
+/// What is paid beforehand, and owed to the partner for it; what was paid before Saldo was there is nobody's debt any
+/// more.
+pub fn fund(account: AccountCode, cost: Minor, opening: bool) -> Result<Vec<Leg>, MoneyError> {
+    let from = if opening { AccountCode::Opening } else { AccountCode::Payable };
+    entry([(account, cost), (from, cost.checked_neg()?)])
+}
+
+/// What drawn credit cost.
+pub fn draw(cost: Minor) -> Result<Vec<Leg>, MoneyError> {
+    entry([(AccountCode::SettlementResult, cost), (AccountCode::Prepaid, cost.checked_neg()?)])
+}
+
+/// Money that was carried when a contract moved in, as far as it differs from what was posted before.
+pub fn opening(before: Minor, after: Minor) -> Result<Vec<Leg>, MoneyError> {
+    let more = after.checked_sub(before)?;
+    entry([(AccountCode::Opening, more), (AccountCode::Carried, more.checked_neg()?)])
 }
 
 /// Moves what is payable aside, or back, until so much is held. Nothing when it is.
@@ -125,9 +173,21 @@ mod tests {
 
     #[test]
     fn a_payout_below_the_minimum_is_carried_and_paid_later() {
-        let first = Closing { earned: minor(80), carried_in: minor(0), carried_out: minor(80), total: minor(0) };
+        let first = Closing {
+            earned: minor(80),
+            carried_in: minor(0),
+            recouped: minor(0),
+            carried_out: minor(80),
+            total: minor(0),
+        };
         assert_eq!(close(first), Ok(vec![(AccountCode::Accrued, minor(80)), (AccountCode::Carried, minor(-80))]));
-        let second = Closing { earned: minor(50), carried_in: minor(80), carried_out: minor(0), total: minor(130) };
+        let second = Closing {
+            earned: minor(50),
+            carried_in: minor(80),
+            recouped: minor(0),
+            carried_out: minor(0),
+            total: minor(130),
+        };
         let legs = vec![
             (AccountCode::Accrued, minor(50)),
             (AccountCode::Carried, minor(80)),
@@ -138,7 +198,13 @@ mod tests {
 
     #[test]
     fn a_negative_total_is_owed_by_the_partner() {
-        let closing = Closing { earned: minor(-300), carried_in: minor(0), carried_out: minor(0), total: minor(-300) };
+        let closing = Closing {
+            earned: minor(-300),
+            carried_in: minor(0),
+            recouped: minor(0),
+            carried_out: minor(0),
+            total: minor(-300),
+        };
         assert_eq!(
             close(closing),
             Ok(vec![(AccountCode::Accrued, minor(-300)), (AccountCode::Receivable, minor(300))])
@@ -151,6 +217,22 @@ mod tests {
         assert_eq!(hold(minor(0), minor(70)), Ok(legs(70)));
         assert_eq!(hold(minor(70), minor(0)), Ok(legs(-70)));
         assert_eq!(hold(minor(70), minor(70)), Ok(vec![]));
+    }
+
+    #[test]
+    fn what_is_paid_beforehand_is_owed_until_it_is_paid_and_recouped_or_drawn() {
+        let advance = fund(AccountCode::Advance, minor(200), false).expect("small numbers");
+        assert_eq!(advance, [(AccountCode::Advance, minor(200)), (AccountCode::Payable, minor(-200))]);
+        let moved = fund(AccountCode::Prepaid, minor(200), true).expect("small numbers");
+        assert_eq!(moved, [(AccountCode::Prepaid, minor(200)), (AccountCode::Opening, minor(-200))]);
+        assert_eq!(
+            draw(minor(36)),
+            Ok(vec![(AccountCode::SettlementResult, minor(36)), (AccountCode::Prepaid, minor(-36))])
+        );
+        assert_eq!(
+            opening(minor(5), minor(8)),
+            Ok(vec![(AccountCode::Opening, minor(3)), (AccountCode::Carried, minor(-3))])
+        );
     }
 
     #[test]
@@ -170,9 +252,10 @@ mod tests {
                 accrued += legs.iter().filter(|(code, _)| *code == AccountCode::Accrued).map(|(_, amount)| amount.0).sum::<i64>();
                 posted = minor(*earned);
             }
-            let due = posted.0 + carried_in;
+            let recouped = (posted.0 + carried_in).max(0) / 3;
+            let due = posted.0 + carried_in - recouped;
             let carried_out = if due > 0 && due < minimum { due } else { 0 };
-            let closing = Closing { earned: posted, carried_in: minor(carried_in), carried_out: minor(carried_out), total: minor(due - carried_out) };
+            let closing = Closing { earned: posted, carried_in: minor(carried_in), recouped: minor(recouped), carried_out: minor(carried_out), total: minor(due - carried_out) };
             let legs = close(closing).expect("small numbers");
             prop_assert!(is_balanced(&legs));
             accrued += legs.iter().filter(|(code, _)| *code == AccountCode::Accrued).map(|(_, amount)| amount.0).sum::<i64>();

@@ -33,9 +33,10 @@ pub struct Delta {
 pub struct Deltas(FxHashMap<DeltaKey, Delta>);
 
 impl Deltas {
-    /// Adds what a fact feeds, or takes it out again for a rollback, which is one more fact all the same.
+    /// Adds what a fact feeds, or takes it out again for a rollback, which is one more fact all the same. A fact that
+    /// feeds several classes of a contract is counted in the first of them, so that counts add up to facts.
     pub fn add(&mut self, feed: Feed, undoes: bool, currency: &str) {
-        let Feed { contract, partner, version, period, class, kind, amount, units } = feed;
+        let Feed { contract, partner, version, period, class, kind, amount, units, again } = feed;
         let key = DeltaKey { contract, period_start: period.start, version, class, kind };
         let delta = self.0.entry(key).or_insert_with(|| Delta {
             partner,
@@ -48,7 +49,7 @@ impl Deltas {
         let sign = if undoes { -1 } else { 1 };
         delta.amount += i128::from(sign) * i128::from(amount.0);
         delta.units += sign * units;
-        delta.transactions += 1;
+        delta.transactions += i64::from(!again);
     }
 
     pub fn is_empty(&self) -> bool {
@@ -79,12 +80,14 @@ mod tests {
             kind: AccrualKind::Stake,
             amount: Units(5),
             units: 1,
+            again: false,
         };
         let mut deltas = Deltas::default();
         deltas.add(feed.clone(), false, "EUR");
         deltas.add(Feed { amount: Units(2), ..feed.clone() }, false, "EUR");
-        deltas.add(feed, true, "EUR");
+        deltas.add(feed.clone(), true, "EUR");
+        deltas.add(Feed { class: "surcharge".into(), again: true, ..feed }, false, "EUR");
         let sums: Vec<_> = deltas.sorted().iter().map(|(_, sum)| (sum.amount, sum.units, sum.transactions)).collect();
-        assert_eq!(sums, [(2, 1, 3)]);
+        assert_eq!(sums, [(2, 1, 3), (5, 1, 0)]);
     }
 }

@@ -1,16 +1,19 @@
 //! Proves the books by reading everything back: the ledger balances, closed settlements are what their lines and
 //! postings say, and the running totals are what the transactions add up to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::caller::{Permission, Scoped};
 use crate::db::TenantTx;
-use crate::error::Result;
-use crate::ids::SettlementId;
+use crate::error::{Fault, Result};
+use crate::ids::{ContractId, PartnerId, SettlementId};
+use crate::ledger::posting::AccountCode;
 use crate::money::Minor;
-use crate::{ledger, transactions};
+use crate::{catalogue, ledger, transactions};
 
-use super::{State, holds, store};
+use super::fund::FundKind;
+use super::statement::carry_of;
+use super::{FundEntry, Settlement, State, fund, holds, recoup, store, tables};
 
 /// What a check of the books found. Nothing found means that every figure is what its parts add up to.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +32,7 @@ impl Scoped {
         findings.extend(check_accruals(self, &tx).await?);
         let closed: Vec<_> = store::all(&tx).await?.into_iter().filter(|row| !row.is_open()).collect();
         findings.extend(holds::check_in(&tx, &closed).await?);
+        findings.extend(check_funds(&tx).await?);
         Ok(BooksCheck { findings, settlements: store::all(&tx).await?.len() })
     }
 }
@@ -82,6 +86,55 @@ async fn check_accruals(scoped: &Scoped, tx: &TenantTx) -> Result<Vec<String>> {
                 "{id}, version {version}, rate class '{class}', {kind}: the totals exceed the transactions by {amount} \
                  accounting units, {units} units and {transactions} transactions"
             ));
+        }
+    }
+    Ok(findings)
+}
+
+/// Accounts of what was paid beforehand whose balance is not what was recorded less what closed settlements took.
+async fn check_funds(tx: &TenantTx) -> Result<Vec<String>> {
+    let entries = tables::all_funds(tx).await?;
+    let settlements = store::all(tx).await?;
+    let mut newest: BTreeMap<(ContractId, String), &Settlement> = BTreeMap::new();
+    for row in settlements.iter().filter(|row| !row.is_open()) {
+        let known = newest.entry((row.contract_id, row.currency.clone())).or_insert(row);
+        if known.period_start < row.period_start {
+            *known = row;
+        }
+    }
+    let partners: HashMap<ContractId, PartnerId> =
+        settlements.iter().map(|row| (row.contract_id, row.partner_id)).collect();
+    let mut expected: BTreeMap<(AccountCode, PartnerId, String), i128> = BTreeMap::new();
+    let mut by_contract: BTreeMap<(ContractId, String), Vec<FundEntry>> = BTreeMap::new();
+    for row in entries {
+        by_contract.entry((row.contract_id, row.currency.clone())).or_default().push(row);
+    }
+    let places: BTreeSet<_> = by_contract.keys().chain(newest.keys()).cloned().collect();
+    let codes: BTreeSet<&str> = places.iter().map(|(_, currency)| currency.as_str()).collect();
+    let assets = catalogue::assets_by_codes_in(tx, codes.iter().copied()).await?;
+    for place in &places {
+        let (Some(partner), Some(asset)) = (partners.get(&place.0), assets.get(&place.1)) else { continue };
+        let carry = newest.get(place).map(|row| carry_of(row)).transpose()?.unwrap_or_default();
+        let own = by_contract.get(place).map(Vec::as_slice).unwrap_or_default();
+        let advances = own.iter().filter(|row| row.kind == FundKind::Advance.as_str());
+        let advanced: i128 = advances.map(|row| i128::from(row.amount.0)).sum();
+        let cost: i128 = own.iter().map(|row| i128::from(row.cost.0)).sum();
+        let corrupt = |error: crate::money::MoneyError| Fault::Corrupt(error.to_string());
+        let drawn = recoup::cost_of(asset, &fund::lots(own), carry.drawn).map_err(corrupt)?;
+        let mut add = |code, amount| {
+            *expected.entry((code, *partner, place.1.clone())).or_default() += amount;
+        };
+        add(AccountCode::Advance, advanced - i128::from(carry.recouped.0));
+        add(AccountCode::Prepaid, cost - i128::from(drawn.0));
+    }
+    let balances = ledger::balances_in(tx).await?;
+    let mut findings = Vec::new();
+    for ((code, partner, currency), expected) in expected {
+        let balance = balances.get(&(code.as_str().to_owned(), partner, currency.clone()));
+        let balance = i128::from(balance.copied().unwrap_or_default().0);
+        if balance != expected {
+            let code = code.as_str();
+            findings.push(format!("{code} of {partner} in {currency} should be {expected} and is {balance}"));
         }
     }
     Ok(findings)

@@ -17,8 +17,8 @@ use crate::{anomalies, contracts, events, imports, sources, transactions};
 use super::accrue::{Opening, open_in};
 use super::blockers::{Blocker, NamedSource, Situation, blockers};
 use super::settlement::LineCode;
-use super::statement::{Statement, rows_of, statements_in};
-use super::{Settlement, State, holds, store};
+use super::statement::{Statement, columns_of, rows_of, statements_in};
+use super::{Settlement, State, funds, holds, store};
 
 impl Scoped {
     /// Closes a settlement: freezes its lines, posts it and opens the next period with what is carried. Closing it
@@ -80,12 +80,12 @@ async fn close_in(
     statement: &Statement,
     versions: &[ActiveVersion],
 ) -> Result<Settlement> {
-    let carried_base =
-        serde_json::to_string(&statement.carry_out.base).map_err(|error| Fault::Internal(error.to_string()))?;
+    let (carried_base, carried_state) = columns_of(&statement.carry_out)?;
     let closed = Settlement {
         state: State::Closed.as_str().to_owned(),
         total: Some(statement.total),
         carried_base: Some(carried_base),
+        carried_state,
         carried_amount: Some(statement.carry_out.amount),
         transaction_count: Some(statement.transaction_count),
         closed_at: Some(scoped.clock().now()),
@@ -95,6 +95,7 @@ async fn close_in(
     store::freeze(tx, closed.clone()).await?;
     store::insert_lines(tx, rows_of(tx, closed.id, &statement.lines)).await?;
     let book = ledger::Book { settlement: closed.id, partner: closed.partner_id, currency: &closed.currency };
+    funds::draw_in(tx, scoped.clock(), &book, closed.contract_id, statement).await?;
     ledger::close_in(tx, scoped.clock(), &book, closing(statement)?).await?;
     holds::post_in(tx, scoped.clock(), &closed, statement).await?;
     open_next_in(scoped, tx, &closed, versions).await?;
@@ -107,7 +108,9 @@ fn closing(statement: &Statement) -> Result<Closing> {
         crate::money::Minor::sum(lines.map(|line| line.amount)).map_err(|error| Fault::Internal(error.to_string()))
     };
     let carried_out = sum(LineCode::CarriedOut)?.checked_neg().map_err(|error| Fault::Internal(error.to_string()))?;
-    Ok(Closing { earned: statement.earned, carried_in: sum(LineCode::CarriedIn)?, carried_out, total: statement.total })
+    let recouped = sum(LineCode::Recouped)?.checked_neg().map_err(|error| Fault::Internal(error.to_string()))?;
+    let carried_in = sum(LineCode::CarriedIn)?;
+    Ok(Closing { earned: statement.earned, carried_in, recouped, carried_out, total: statement.total })
 }
 
 /// The next period is there as soon as the last one closes, so that what is carried has a place, and so that it shows

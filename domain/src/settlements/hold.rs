@@ -14,7 +14,7 @@ pub fn held(lines: &[Line], total: Minor, classes: &BTreeSet<String>) -> Result<
 
 /// Whether a line is set aside.
 pub fn is_held(line: &Line, classes: &BTreeSet<String>) -> bool {
-    let share = matches!(line.code, LineCode::RevenueShare | LineCode::Correction);
+    let share = matches!(line.code, LineCode::RevenueShare | LineCode::PerUnit | LineCode::Correction);
     share && line.rate_class.as_ref().is_some_and(|class| classes.contains(class))
 }
 
@@ -23,8 +23,7 @@ mod tests {
     use super::*;
 
     fn line(code: LineCode, class: Option<&str>, amount: i64) -> Line {
-        let rate_class = class.map(str::to_owned);
-        Line { code, version: 1, rate_class, base: None, rate: None, amount: Minor(amount), corrects: None }
+        Line { rate_class: class.map(str::to_owned), ..Line::plain(code, 1, Minor(amount)) }
     }
 
     #[test]

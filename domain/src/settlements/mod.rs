@@ -2,19 +2,33 @@
 
 mod accrual;
 mod accrue;
+mod base;
 pub mod blockers;
 pub mod chain;
 mod check;
+mod clauses;
 mod close;
+mod counted;
+mod deductions;
+mod explain;
+mod fed;
+mod fees;
+pub mod formula;
+pub mod fund;
+mod funds;
+mod govern;
 pub mod hold;
 mod holds;
+mod line;
 mod netting;
 mod rates;
+mod recoup;
 pub mod settlement;
 mod statement;
 mod store;
+mod tables;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,15 +41,23 @@ use crate::error::{Code, Problem, Result};
 use crate::ids::{ContractId, PartnerId, SettlementId, TenantId};
 use crate::page::{Page, PageRequest};
 use crate::secrets::{base64url, sha256};
+use crate::time::Timestamp;
 use crate::{events, ledger, transactions};
 
-pub(crate) use accrual::Deltas;
+pub(crate) use accrual::{Delta, DeltaKey, Deltas};
 pub(crate) use accrue::accrue_in;
 pub use check::BooksCheck;
+pub use counted::{CountedBy, CountedFeed, Standing};
+pub use explain::LineExplanation;
+pub use fed::FedTransaction;
+pub use funds::{FundsOf, NewFund, OpeningBalances};
+pub(crate) use govern::govern_in;
 pub use holds::{Hold, held_of};
 pub(crate) use holds::{hold_in, release_in};
+pub(crate) use statement::standing_at_in;
 pub use statement::{Statement, carried_base};
 pub use store::Model as Settlement;
+pub use tables::fund::Model as FundEntry;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
@@ -127,6 +149,31 @@ impl Scoped {
 pub(crate) async fn periods_in(tx: &TenantTx, contract: ContractId) -> Result<Vec<Period>> {
     let rows = store::of_contracts(tx, &[contract]).await?;
     Ok(rows.into_iter().map(|row| Period { start: row.period_start, end: row.period_end }).collect())
+}
+
+/// Transactions by rate class that were counted under each version of contracts, in settlements whose period ended after an
+/// instant; and when the first of those began.
+pub(crate) async fn counted_since_in(
+    tx: &TenantTx,
+    contracts: &[ContractId],
+    since: Timestamp,
+) -> Result<HashMap<(ContractId, i64), (Timestamp, BTreeMap<String, i64>)>> {
+    let rows = store::of_contracts(tx, contracts).await?;
+    let lately: HashMap<SettlementId, (ContractId, Timestamp)> = rows
+        .into_iter()
+        .filter(|row| row.period_end > since)
+        .map(|row| (row.id, (row.contract_id, row.period_start)))
+        .collect();
+    let mut ids: Vec<SettlementId> = lately.keys().copied().collect();
+    ids.sort_unstable();
+    let mut counted: HashMap<(ContractId, i64), (Timestamp, BTreeMap<String, i64>)> = HashMap::new();
+    for row in store::accruals(tx, &ids).await? {
+        let Some((contract, start)) = lately.get(&row.settlement_id) else { continue };
+        let (first, by_class) = counted.entry((*contract, row.version)).or_insert_with(|| (*start, BTreeMap::new()));
+        *first = (*first).min(*start);
+        *by_class.entry(row.rate_class).or_default() += row.transactions;
+    }
+    Ok(counted)
 }
 
 /// Counts all facts anew after terms, products or players changed for times that already have some.

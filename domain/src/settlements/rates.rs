@@ -1,73 +1,168 @@
-//! Rates on a base: flat, or in tiers. Mirrored: the share of −x is the negative of the share of x.
+//! Rates on a base: flat, or in tiers; percentages of money, or prices of units. Mirrored: the share of −x is the
+//! negative of the share of x.
 
-use crate::contracts::contract::{RateRow, TierMode};
+use super::formula::{Step, StepKind, Value};
+use crate::contracts::contract::{RateRow, TierMode, TierPeriod, TierReads, TierStep};
 use crate::error::{Code, Problem};
-use crate::money::{Asset, MoneyError, Rate, Share, Units};
+use crate::money::{Asset, MoneyError, Price, Rate, Share, Units};
 
 /// What a row of the rate table pays, with its steps in accounting units.
 #[derive(Debug)]
-pub(super) enum Rates {
-    Flat(Rate),
+pub(super) struct Rates {
+    shape: Shape,
+    pub period: TierPeriod,
+    pub reads: TierReads,
+}
+
+#[derive(Debug)]
+enum Shape {
+    Flat(Pay),
     /// Steps by their upper edge, which belongs to the lower step; the last one has none.
-    Marginal(Vec<(Option<Units>, Rate)>),
-    Volume(Vec<(Option<Units>, Rate)>),
+    Marginal(Vec<(Option<Units>, Pay)>),
+    Volume(Vec<(Option<Units>, Pay)>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pay {
+    Percent(Rate),
+    Price(Price),
+}
+
+impl Pay {
+    fn new(percent: Option<Rate>, price: Option<Price>, class: &str) -> Result<Self, Problem> {
+        let missing = || Problem::new(Code::BadInput, "", format!("rate class '{class}' has no rate"));
+        price.map(Self::Price).or(percent.map(Self::Percent)).ok_or_else(missing)
+    }
+
+    fn of(self, base: Units) -> Share {
+        match self {
+            Self::Percent(rate) => rate.of(base),
+            Self::Price(price) => price.of(base),
+        }
+    }
+
+    const fn digits(self) -> Rate {
+        match self {
+            Self::Percent(rate) => rate,
+            Self::Price(price) => price.digits(),
+        }
+    }
 }
 
 impl Rates {
     pub fn of(row: &RateRow, asset: &Asset) -> Result<Self, Problem> {
         let Some(tiers) = &row.tiers else {
-            let missing = || Problem::new(Code::BadInput, "", format!("rate class '{}' has no rate", row.code));
-            return row.percent.map(Self::Flat).ok_or_else(missing);
+            let shape = Shape::Flat(Pay::new(row.percent, row.per_unit, &row.code)?);
+            return Ok(Self { shape, period: TierPeriod::default(), reads: TierReads::default() });
         };
-        let step = |step: &crate::contracts::contract::TierStep| {
+        let step = |step: &TierStep| {
             let up_to = step.up_to.as_deref().map(|up_to| asset.parse_units(up_to)).transpose();
             let named =
                 |error: MoneyError| Problem::new(Code::BadAmount, "", format!("rate class '{}': {error}", row.code));
-            Ok((up_to.map_err(named)?, step.percent))
+            Ok((up_to.map_err(named)?, Pay::new(step.percent, step.per_unit, &row.code)?))
         };
         let steps = tiers.steps.iter().map(step).collect::<Result<_, Problem>>()?;
-        Ok(match tiers.mode {
-            TierMode::Marginal => Self::Marginal(steps),
-            TierMode::Volume => Self::Volume(steps),
-        })
+        let shape = match tiers.mode {
+            TierMode::Marginal => Shape::Marginal(steps),
+            TierMode::Volume => Shape::Volume(steps),
+        };
+        Ok(Self { shape, period: tiers.period, reads: tiers.reads })
     }
 
-    /// The share of `base`, where `before` of the same class already went through the tiers; and the rate, where
-    /// there is only one.
-    pub fn share(&self, before: Units, base: Units) -> Result<(Share, Option<Rate>), MoneyError> {
-        match self {
-            Self::Flat(rate) => Ok((rate.of(base), Some(*rate))),
-            Self::Volume(steps) => {
-                let reached = magnitude(before) + magnitude(base);
-                let step = steps.iter().find(|(up_to, _)| up_to.is_none_or(|up_to| reached <= i128::from(up_to.0)));
-                let rate = step.map(|(_, rate)| *rate).ok_or(MoneyError::Overflow)?;
-                Ok((rate.of(base), Some(rate)))
+    /// The share of `base`, which is what netting left of `gross`, where `before` of the same class already went
+    /// through the tiers.
+    pub fn rated(&self, before: Units, gross: Units, base: Units) -> Result<Rated, MoneyError> {
+        // What tiers read ends here; what is rated lies below it.
+        let end = i128::from(before.0) + i128::from(self.read(gross, base).0);
+        match &self.shape {
+            Shape::Flat(pay) => Ok(Rated::whole(None, *pay, base)),
+            Shape::Volume(steps) => {
+                let reached = end.unsigned_abs();
+                let within = |up_to: Units| reached <= u128::from(up_to.0.unsigned_abs());
+                let mut all = steps.iter().enumerate();
+                let step = all.find(|(_, (up_to, _))| up_to.is_none_or(within)).ok_or(MoneyError::Overflow)?;
+                Ok(Rated::whole(Some(step.0), step.1.1, base))
             }
-            Self::Marginal(steps) => marginal(steps, before, base),
+            Shape::Marginal(steps) => marginal(steps, end - i128::from(base.0), end),
+        }
+    }
+
+    #[cfg(test)]
+    fn share(&self, before: Units, gross: Units, base: Units) -> Result<(Share, Option<Rate>), MoneyError> {
+        self.rated(before, gross, base).map(|rated| (rated.share, rated.rate()))
+    }
+
+    /// What the tiers count of a period: the netted base, or the one before netting.
+    pub fn read(&self, gross: Units, base: Units) -> Units {
+        match self.reads {
+            TierReads::AfterCarry => base,
+            TierReads::BeforeCarry => gross,
         }
     }
 }
 
-fn magnitude(base: Units) -> i128 {
-    i128::from(base.0.unsigned_abs())
+/// A base at its rates.
+#[derive(Debug)]
+pub(super) struct Rated {
+    pub share: Share,
+    pub stretches: Vec<Stretch>,
 }
 
-/// The slices of the stretch from `before` to `before + base` at the rates of the steps they lie in.
-fn marginal(steps: &[(Option<Units>, Rate)], before: Units, base: Units) -> Result<(Share, Option<Rate>), MoneyError> {
-    let (start, end) = (magnitude(before), magnitude(before) + magnitude(base));
-    let mut share = Share::default();
-    let mut used: Vec<Rate> = Vec::new();
+/// A part of a base at one rate.
+#[derive(Debug)]
+pub(super) struct Stretch {
+    /// Which step of tiers it lies in.
+    pub step: Option<usize>,
+    pub base: Units,
+    pay: Pay,
+}
+
+impl Rated {
+    fn whole(step: Option<usize>, pay: Pay, base: Units) -> Self {
+        Self { share: pay.of(base), stretches: vec![Stretch { step, base, pay }] }
+    }
+
+    /// The rate, where there is only one.
+    pub fn rate(&self) -> Option<Rate> {
+        if let [only] = &self.stretches[..] { Some(only.pay.digits()) } else { None }
+    }
+}
+
+impl Stretch {
+    /// How it comes about; `row` is the path of the rate table's row.
+    pub fn working(&self, row: &str) -> Step {
+        let (rate, base, name) = match self.pay {
+            Pay::Percent(rate) => (Value::Percent(rate), Value::Units(self.base), "percent"),
+            Pay::Price(price) => (Value::Price(price.digits()), Value::Count(self.base), "perUnit"),
+        };
+        let path = match self.step {
+            Some(step) => format!("{row}.tiers.steps.{step}"),
+            None => format!("{row}.{name}"),
+        };
+        let values = vec![("stretch", base), ("rate", rate)];
+        Step::new(StepKind::Rated, values, Value::Exact(self.pay.of(self.base))).at(path)
+    }
+}
+
+/// The slices of the stretch from `start` to `end` at the rates of the steps they lie in, on both sides of zero.
+fn marginal(steps: &[(Option<Units>, Pay)], start: i128, end: i128) -> Result<Rated, MoneyError> {
+    let (from, until) = (start.min(end), start.max(end));
+    let direction = (end - start).signum();
+    let mut rated = Rated { share: Share::default(), stretches: Vec::new() };
     let mut low = 0;
-    for (up_to, rate) in steps {
+    for (step, (up_to, pay)) in steps.iter().enumerate() {
         let high = up_to.map_or(i128::MAX, |up_to| i128::from(up_to.0));
-        let slice = end.min(high) - start.max(low);
+        let above = until.min(high) - from.max(low);
+        let below = until.min(-low) - from.max(-high);
+        let slice = above.max(0) + below.max(0);
         if slice > 0 {
-            share = share.checked_add(rate.of(Units::narrow(slice * i128::from(base.0.signum()))?))?;
-            used.push(*rate);
+            let base = Units::narrow(slice * direction)?;
+            rated.share = rated.share.checked_add(pay.of(base))?;
+            rated.stretches.push(Stretch { step: Some(step), base, pay: *pay });
         }
         low = high;
     }
-    Ok((share, if let [only] = used[..] { Some(only) } else { None }))
+    Ok(rated)
 }
 
 #[cfg(test)]
@@ -91,8 +186,12 @@ mod tests {
         Rates::of(&row, &usd()).expect("rates")
     }
 
+    fn share(rates: &Rates, before: i64, base: Units) -> (Share, Option<Rate>) {
+        rates.share(Units(before), base, base).expect("a share")
+    }
+
     fn pay(rates: &Rates, base: &str) -> String {
-        let (share, _) = rates.share(Units::ZERO, usd().parse_units(base).expect("an amount")).expect("a share");
+        let (share, _) = share(rates, 0, usd().parse_units(base).expect("an amount"));
         usd().format_minor(share.round(&usd(), Rounding::HalfEven).expect("an amount"))
     }
 
@@ -113,7 +212,7 @@ mod tests {
     fn a_rate_is_named_where_there_is_one() {
         let rate = |rates: &Rates, before: i64, base: i64| {
             let units = |major: i64| Units(major * 1_000_000);
-            rates.share(units(before), units(base)).expect("a share").1.map(|rate| rate.to_string())
+            share(rates, units(before).0, units(base)).1.map(|rate| rate.to_string())
         };
         assert_eq!(rate(&tiers("MARGINAL"), 0, 10_000), Some("15".to_owned()));
         assert_eq!(rate(&tiers("MARGINAL"), 0, 10_001), None);
@@ -122,11 +221,48 @@ mod tests {
         assert_eq!(rate(&tiers("VOLUME"), 10_000, 40_001), Some("10".to_owned()), "the volume before counts");
     }
 
+    #[test]
+    fn tiers_that_read_before_the_carry_put_the_loss_into_the_lowest_steps() {
+        let units = |major: i64| Units(major * 1_000_000);
+        let mut marginal = tiers("MARGINAL");
+        let mut volume = tiers("VOLUME");
+        (marginal.reads, volume.reads) = (TierReads::BeforeCarry, TierReads::BeforeCarry);
+        let pay = |rates: &Rates, gross: i64, base: i64| {
+            let (share, _) = rates.share(Units::ZERO, units(gross), units(base)).expect("a share");
+            usd().format_minor(share.round(&usd(), Rounding::HalfEven).expect("an amount"))
+        };
+        // 65,000 less a carried loss of 20,000: 30,000 at 12 % and 15,000 at 10 %.
+        assert_eq!(pay(&marginal, 65_000, 45_000), "5100.00");
+        assert_eq!(pay(&volume, 65_000, 45_000), "4500.00");
+        assert_eq!(pay(&tiers("VOLUME"), 65_000, 45_000), "5400.00");
+    }
+
+    #[test]
+    fn a_loss_within_a_year_goes_back_down_the_steps() {
+        let marginal = tiers("MARGINAL");
+        let units = |major: i64| Units(major * 1_000_000);
+        let there = share(&marginal, 0, units(60_000)).0;
+        let back = share(&marginal, units(60_000).0, units(-75_000)).0;
+        let rest = share(&marginal, 0, units(-15_000)).0;
+        assert_eq!(there.checked_add(back), Ok(rest));
+    }
+
+    #[test]
+    fn prices_are_for_units() {
+        let row = json!({ "code": "a", "tiers": { "mode": "MARGINAL", "steps": [
+            { "upTo": "1000", "perUnit": "0.05" }, { "perUnit": "0.035" },
+        ] } });
+        let rates = Rates::of(&serde_json::from_value(row).expect("a row"), &usd()).expect("rates");
+        assert_eq!(pay(&rates, "1500"), "67.50");
+        let flat = serde_json::from_value(json!({ "code": "a", "perUnit": "0.0125" })).expect("a row");
+        assert_eq!(pay(&Rates::of(&flat, &usd()).expect("rates"), "3"), "0.04");
+    }
+
     proptest! {
         #[test]
         fn marginal_tiers_continue_without_a_seam(first in 0_i64..100_000_000_000, second in 0_i64..100_000_000_000) {
             let tiers = tiers("MARGINAL");
-            let share = |before, base| tiers.share(Units(before), Units(base)).expect("a share").0;
+            let share = |before, base| share(&tiers, before, Units(base)).0;
             let parts = share(0, first).checked_add(share(first, second)).expect("no overflow");
             prop_assert_eq!(parts, share(0, first + second));
             let mirrored = share(0, -first).checked_add(share(0, first)).expect("no overflow");

@@ -1,21 +1,29 @@
 //! What a settlement owes: lines as a pure function of its accruals, what is carried in, and the terms.
 //!
-//! The order of calculation: base per version and rate class → netting of classes and of the carried base → tiers
-//! and rates → each line rounded once → corrections → minimum payout. A step that changes nothing has no line, and
-//! the amounts of the lines always add up to the total.
+//! The order of calculation: base per version and rate class → deductions → netting of classes and of the carried base
+//! → tiers and rates → each line rounded once → fees → cap → guarantee → corrections → prepaid credit → advances →
+//! minimum payout. A step that
+//! changes nothing has no line, and the amounts of the lines always add up to the total.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::netting;
-use super::rates::Rates;
-use crate::contracts::contract::{ActiveVersion, Base, BonusTreatment, JackpotBasis, Level, TiersOnChange};
+use super::base::Sums;
+use super::clauses::{Clause, Part};
+use super::formula::{Sheet, Step, StepKind, Value, Working, rounding_name};
+use super::rates::{Rated, Rates};
+use super::{deductions, fees, line, netting, recoup};
+use crate::contracts::contract::{Base, Level, TierPeriod, TiersOnChange};
 use crate::contracts::{AccrualKind, Period};
 use crate::error::{Code, Problem};
 use crate::ids::SettlementId;
 use crate::money::{Asset, Minor, MoneyError, Rate, Units};
-use crate::transactions::transaction::Affects;
+
+pub use super::base::base_of;
+pub use super::clauses::Clauses;
+pub use super::line::{Line, LineCode};
+pub use super::recoup::Funds;
 
 /// The sum of one kind of transaction in one version and rate class of a settlement.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,221 +43,169 @@ pub struct Accrual {
 pub struct Carry {
     /// Negative bases by rate class, or under the empty name for all classes together. A memo, not money.
     pub base: CarriedBase,
+    /// What filled the tiers that run over a year.
+    #[serde(default)]
+    pub tiers: YearTiers,
     /// Money that was earned and is below the minimum payout.
     pub amount: Minor,
+    /// Kept back for advances so far.
+    #[serde(default)]
+    pub recouped: Minor,
+    /// Prepaid credit that was drawn so far, at its face value.
+    #[serde(default)]
+    pub drawn: Units,
 }
 
+/// Counted units have names of their own, so that they never meet money: `units:`, and then the class or nothing.
 pub type CarriedBase = BTreeMap<String, Units>;
 
-impl Carry {
-    /// All that is carried of bases.
-    pub fn total_base(&self) -> Result<Units, MoneyError> {
-        Units::sum(self.base.values().copied())
-    }
+const COUNTED: &str = "units:";
+
+/// The name that counted units of a class are carried under.
+pub(super) fn counted_name(class: &str) -> String {
+    format!("{COUNTED}{class}")
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum LineCode {
-    /// The base of a rate class before netting, where netting changed it; no amount.
-    Base,
-    /// The base carried in; no amount.
-    CarriedBase,
-    /// The share of a rate class's netted base.
-    RevenueShare,
-    /// What late facts change in a closed settlement.
-    Correction,
-    /// Earned before, and below the minimum payout then.
-    CarriedIn,
-    /// Below the minimum payout, taken over to the next period.
-    CarriedOut,
-}
-
-impl LineCode {
-    pub const ALL: [Self; 6] =
-        [Self::Base, Self::CarriedBase, Self::RevenueShare, Self::Correction, Self::CarriedIn, Self::CarriedOut];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Base => "BASE",
-            Self::CarriedBase => "CARRIED_BASE",
-            Self::RevenueShare => "REVENUE_SHARE",
-            Self::Correction => "CORRECTION",
-            Self::CarriedIn => "CARRIED_IN",
-            Self::CarriedOut => "CARRIED_OUT",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|code| code.as_str() == text)
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Line {
-    pub code: LineCode,
-    /// The contract's version that the line follows.
+/// What went through the tiers of a year so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct YearTiers {
+    pub year: i32,
+    /// The version that counted last.
     pub version: i64,
-    pub rate_class: Option<String>,
-    pub base: Option<Units>,
-    /// Absent where several rates made the amount.
-    pub rate: Option<Rate>,
-    pub amount: Minor,
-    /// The closed settlement that a correction repairs.
-    pub corrects: Option<SettlementId>,
+    /// By rate class.
+    pub counted: BTreeMap<String, Units>,
 }
 
-/// A contract's versions in one currency, ready to calculate with.
-#[derive(Debug)]
-pub struct Clauses<'a> {
-    pub(super) asset: &'a Asset,
-    /// In the order in which they took over.
-    versions: Vec<Clause<'a>>,
-}
-
-#[derive(Debug)]
-struct Clause<'a> {
-    active: &'a ActiveVersion,
-    minimum_payout: Minor,
-    /// By code: the row's place in the table and its rates.
-    classes: BTreeMap<&'a str, (usize, Rates)>,
-}
-
-impl<'a> Clauses<'a> {
-    /// Takes one contract's versions; those in another currency than `asset` do not count.
-    pub fn new(versions: &'a [ActiveVersion], asset: &'a Asset) -> Result<Self, Problem> {
-        let mut clauses = Vec::new();
-        for active in versions.iter().filter(|active| active.terms.currency == asset.code) {
-            let minimum_payout = asset.parse_minor(&active.terms.minimum_payout);
-            let named = |error: MoneyError| Problem::new(Code::BadAmount, "minimumPayout", error.to_string());
-            let mut classes = BTreeMap::new();
-            for (position, row) in active.terms.rate_table.rows.iter().enumerate() {
-                classes.insert(row.code.as_str(), (position, Rates::of(row, asset)?));
-            }
-            clauses.push(Clause { active, minimum_payout: minimum_payout.map_err(named)?, classes });
-        }
-        clauses.sort_by_key(|clause| (clause.active.valid_from, clause.active.version));
-        Ok(Self { asset, versions: clauses })
-    }
-
-    /// Where a line of this version and class stands among others.
-    pub(super) fn place(&self, version: i64, class: &str) -> Option<(usize, usize)> {
-        let position = self.versions.iter().position(|clause| clause.active.version == version)?;
-        Some((position, self.versions[position].classes.get(class)?.0))
-    }
-
-    /// The version in force when a period ends.
-    fn last_of(&self, period: Period) -> Option<&Clause<'a>> {
-        let in_force = |clause: &&Clause<'_>| clause.active.valid_from < period.end;
-        self.versions.iter().rev().find(in_force).or(self.versions.first())
+impl Carry {
+    /// All that is carried of money bases.
+    pub fn total_base(&self) -> Result<Units, MoneyError> {
+        let money = self.base.iter().filter(|(name, _)| !name.starts_with(COUNTED));
+        Units::sum(money.map(|(_, base)| *base))
     }
 }
 
-/// The base that the sums of one rate class make, by the kind table.
-pub fn base(base: &Base, sums: impl IntoIterator<Item = (AccrualKind, Units)>) -> Result<Units, MoneyError> {
-    let wide = sums.into_iter().map(|(kind, amount)| i128::from(amount.0) * sign(base, kind)).sum();
-    Units::narrow(wide)
-}
-
-/// Whether a kind adds to a base, takes from it, or leaves it alone.
-fn sign(base: &Base, kind: AccrualKind) -> i128 {
-    let bonus_stake = |treatment| i128::from(treatment != BonusTreatment::Exclude);
-    match (base, kind) {
-        (Base::Ggr(_) | Base::Turnover(_), AccrualKind::Stake) | (Base::Sales(_), AccrualKind::Sale) => 1,
-        (Base::Ggr(_), AccrualKind::Win) | (Base::Sales(_), AccrualKind::Refund) => -1,
-        (Base::Ggr(ggr), AccrualKind::BonusStake) => bonus_stake(ggr.bonus_treatment),
-        (Base::Turnover(turnover), AccrualKind::BonusStake) => bonus_stake(turnover.bonus_treatment),
-        (Base::Ggr(ggr), AccrualKind::BonusWin) => -i128::from(ggr.bonus_treatment == BonusTreatment::Include),
-        (Base::Ggr(ggr), AccrualKind::JackpotContribution) => -i128::from(ggr.jackpots == JackpotBasis::Accrual),
-        (Base::Ggr(ggr), AccrualKind::JackpotWin) => -i128::from(ggr.jackpots == JackpotBasis::Payout),
-        (Base::Ggr(_), AccrualKind::Adjustment(Affects::Ggr))
-        | (Base::Turnover(_), AccrualKind::Adjustment(Affects::Turnover))
-        | (Base::Sales(_), AccrualKind::Adjustment(Affects::Sales)) => 1,
-        _ => 0,
-    }
-}
-
-/// Steps 1 to 6: the lines that the accruals make, and the base that is carried on.
+/// Steps 1 to 9: the lines that the accruals make, and what is carried on.
 #[derive(Debug)]
 pub(super) struct Shares {
-    pub lines: Vec<Line>,
-    pub carried: CarriedBase,
+    pub sheet: Sheet,
+    pub base: CarriedBase,
+    pub tiers: YearTiers,
 }
 
 /// One version and rate class of a settlement, on its way to a line.
-struct Class<'a> {
-    clause: &'a Clause<'a>,
-    code: &'a str,
+pub(super) struct Class<'a> {
+    pub clause: &'a Clause<'a>,
+    pub part: Part,
+    pub code: &'a str,
     rates: &'a Rates,
-    base: Units,
-    netted: i64,
+    pub sums: Sums,
+    pub base: Units,
+    pub netted: i64,
+    /// How the base came about, where that is asked for.
+    pub working: Option<Working>,
 }
 
-/// Prices all accruals, late ones like any other. A version or class that counted nothing changes nothing.
-pub(super) fn shares(clauses: &Clauses<'_>, accruals: &[Accrual], carried_in: &CarriedBase) -> Result<Shares, Problem> {
-    let mut classes = classes(clauses, accruals)?;
-    let Some(last) = classes.last().map(|class| class.clause) else {
-        return Ok(Shares { lines: Vec::new(), carried: carried_in.clone() });
-    };
-    let negative = last.active.terms.negative;
-    let overflow = |error| overflow(error, "netting the rate classes");
-    let carried = match negative.level {
-        Level::Total => {
-            let carried = Units::sum(carried_in.values().copied()).map_err(overflow)?;
-            let mut bases: Vec<i64> = classes.iter().map(|class| class.netted).collect();
-            let left = netting::net(&mut bases, carried, negative.mode).map_err(overflow)?;
-            classes.iter_mut().zip(bases).for_each(|(class, netted)| class.netted = netted);
-            CarriedBase::from([(String::new(), left)])
-        }
-        Level::PerClass => net_per_class(&mut classes, carried_in, last)?,
-    };
-    let mut lines = Vec::new();
-    for class in classes.iter().filter(|class| class.netted != class.base.0) {
-        lines.push(class.line(LineCode::Base, class.base, None, Minor::ZERO));
-    }
-    for (class, base) in carried_in.iter().filter(|(_, base)| **base != Units::ZERO) {
-        let rate_class = (!class.is_empty()).then(|| class.clone());
-        lines.push(Line { base: Some(*base), rate_class, ..plain(LineCode::CarriedBase, last, Minor::ZERO) });
-    }
-    rate(clauses.asset, &classes, &mut lines)?;
-    let carried = carried.into_iter().filter(|(_, base)| *base != Units::ZERO).collect();
-    Ok(Shares { lines, carried })
+/// Prices all accruals, late ones like any other. A version or class that counted nothing changes nothing. With `told`,
+/// each line comes with its working.
+pub(super) fn shares(
+    clauses: &Clauses<'_>,
+    period: Period,
+    accruals: &[Accrual],
+    carried_in: &Carry,
+    told: bool,
+) -> Result<Shares, Problem> {
+    let mut sheet = Sheet::new(told);
+    let mut classes = classes(clauses, period, accruals, told)?;
+    deductions::deduct(clauses, &mut classes, &mut sheet)?;
+    let base = net(&mut classes, &carried_in.base, &mut sheet)?;
+    let tiers = rate(clauses.asset, period, &classes, &carried_in.tiers, &mut sheet)?;
+    fees::add(clauses, period, &classes, &mut sheet)?;
+    Ok(Shares { sheet, base, tiers })
 }
 
 /// Step 1, in the order of versions and of the rows of their tables.
-fn classes<'a>(clauses: &'a Clauses<'_>, accruals: &'a [Accrual]) -> Result<Vec<Class<'a>>, Problem> {
-    let mut sums: BTreeMap<(usize, usize), (&str, Vec<&Accrual>)> = BTreeMap::new();
+fn classes<'a>(
+    clauses: &'a Clauses<'_>,
+    period: Period,
+    accruals: &'a [Accrual],
+    told: bool,
+) -> Result<Vec<Class<'a>>, Problem> {
+    let mut sums: BTreeMap<(usize, usize), (&str, Sums)> = BTreeMap::new();
     for accrual in accruals {
         let place = clauses.place(accrual.version, &accrual.rate_class).ok_or_else(|| {
             let message = format!("version {} has no rate class '{}'", accrual.version, accrual.rate_class);
             Problem::new(Code::NotFound, "", message)
         })?;
-        sums.entry(place).or_insert_with(|| (&accrual.rate_class, Vec::new())).1.push(accrual);
+        sums.entry(place).or_insert_with(|| (&accrual.rate_class, Sums::default())).1.add(accrual);
+    }
+    sums.retain(|_, (_, sums)| !sums.is_nothing());
+    for (version, clause) in clauses.versions.iter().enumerate() {
+        // An amount for the period is deducted although nothing happened in it: the first class bears it.
+        let idle = !sums.keys().any(|(other, _)| *other == version);
+        if let Some(row) = clause.terms().rate_table.rows.first()
+            && idle
+            && clause.deducts_amounts()
+            && clause.part(period).days > 0
+        {
+            sums.insert((version, 0), (&row.code, Sums::default()));
+        }
     }
     let mut classes = Vec::with_capacity(sums.len());
     for ((version, _), (code, sums)) in sums {
         let clause = &clauses.versions[version];
-        if is_nothing(&sums) {
-            continue;
-        }
         let Some((_, rates)) = clause.classes.get(code) else { continue };
-        let base = base(&clause.active.terms.base, sums.iter().map(|sum| (sum.kind, sum.amount)));
-        let base =
-            base.map_err(|error| overflow(error, &format!("version {}, rate class '{code}'", clause.active.version)))?;
-        classes.push(Class { clause, code, rates, base, netted: base.0 });
+        let named = |error| overflow(error, &format!("version {}, rate class '{code}'", clause.active.version));
+        let base = sums.base(&clause.terms().base, clauses.asset).map_err(named)?;
+        let working = told.then(|| sums.working(&clause.terms().base, clauses.asset)).transpose().map_err(named)?;
+        classes.push(Class { clause, part: clause.part(period), code, rates, sums, base, netted: base.0, working });
     }
     Ok(classes)
 }
 
-/// Whether the sums cancel out: facts that were moved to another version or class leave no trace.
-fn is_nothing(sums: &[&Accrual]) -> bool {
-    let mut kinds: BTreeMap<AccrualKind, (i128, i128, i128)> = BTreeMap::new();
-    for sum in sums {
-        let (amount, units, transactions) = kinds.entry(sum.kind).or_default();
-        *amount += i128::from(sum.amount.0);
-        *units += i128::from(sum.units);
-        *transactions += i128::from(sum.transactions);
+/// Steps 3 and 4: what is left of each class's base, and what is carried on.
+fn net(classes: &mut [Class<'_>], carried_in: &CarriedBase, sheet: &mut Sheet) -> Result<CarriedBase, Problem> {
+    let Some(last) = classes.last().map(|class| class.clause) else { return Ok(carried_in.clone()) };
+    let counts = matches!(last.terms().base, Base::Units(_));
+    let prefix = if counts { COUNTED } else { "" };
+    // Money and counted units do not meet: what the other base carried stays carried.
+    let (own, other): (CarriedBase, CarriedBase) =
+        carried_in.clone().into_iter().partition(|(name, _)| name.starts_with(COUNTED) == counts);
+    let own: CarriedBase = own.into_iter().map(|(name, base)| (name[prefix.len()..].to_owned(), base)).collect();
+    let negative = last.terms().negative;
+    let overflow = |error| overflow(error, "netting the rate classes");
+    let carried = match negative.level {
+        Level::Total => {
+            let carried = Units::sum(own.values().copied()).map_err(overflow)?;
+            let mut bases: Vec<i64> = classes.iter().map(|class| class.netted).collect();
+            let left = netting::net(&mut bases, carried, negative.mode).map_err(overflow)?;
+            classes.iter_mut().zip(bases).for_each(|(class, netted)| class.netted = netted);
+            CarriedBase::from([(String::new(), left)])
+        }
+        Level::PerClass => net_per_class(classes, &own, last)?,
+    };
+    let (before, carried_code) = match counts {
+        true => (LineCode::Units, LineCode::CarriedUnits),
+        false => (LineCode::Base, LineCode::CarriedBase),
+    };
+    let amount = |base: i64| if counts { Value::Count(Units(base)) } else { Value::Units(Units(base)) };
+    for class in classes.iter_mut().filter(|class| class.netted != class.base.0) {
+        sheet.push(class.line(before, class.base, None, Minor::ZERO), || {
+            let left = Step::new(StepKind::Left, Vec::new(), amount(class.base.0)).at("base");
+            class.working.iter().flatten().cloned().chain([left]).collect()
+        });
+        let (base, netted) = (class.base.0, class.netted);
+        class.tell(|| Step::new(StepKind::Netted, vec![("before", amount(base))], amount(netted)).at("negative"));
     }
-    kinds.values().all(|sum| *sum == (0, 0, 0))
+    for (class, base) in own.iter().filter(|(_, base)| **base != Units::ZERO) {
+        let rate_class = (!class.is_empty()).then(|| class.clone());
+        let line = Line::plain(carried_code, last.active.version, Minor::ZERO);
+        let of = class.clone();
+        sheet.push(Line { base: Some(*base), rate_class, ..line }, || {
+            vec![Step::new(StepKind::CarriedBase, Vec::new(), amount(base.0)).of(of).at("negative")]
+        });
+    }
+    let named = carried.into_iter().map(|(name, base)| (format!("{prefix}{name}"), base));
+    Ok(named.chain(other).filter(|(_, base)| *base != Units::ZERO).collect())
 }
 
 /// Step 3, each class by itself across the versions of the period.
@@ -258,7 +214,7 @@ fn net_per_class(
     carried_in: &CarriedBase,
     last: &Clause<'_>,
 ) -> Result<CarriedBase, Problem> {
-    let mode = last.active.terms.negative.mode;
+    let mode = last.terms().negative.mode;
     let mut carried = carried_in.clone();
     let mut codes: Vec<&str> = classes.iter().map(|class| class.code).collect();
     codes.sort_unstable();
@@ -284,36 +240,68 @@ fn net_per_class(
 }
 
 /// Steps 5 and 6. Tiers of a class continue from version to version, unless the later one starts them anew.
-fn rate(asset: &Asset, classes: &[Class<'_>], lines: &mut Vec<Line>) -> Result<(), Problem> {
+fn rate(
+    asset: &Asset,
+    period: Period,
+    classes: &[Class<'_>],
+    carried: &YearTiers,
+    sheet: &mut Sheet,
+) -> Result<YearTiers, Problem> {
+    let mut year = carried.clone();
     let mut before: BTreeMap<&str, Units> = BTreeMap::new();
     let mut version = None;
     for class in classes {
-        let terms = &class.clause.active.terms;
-        if version.replace(class.clause.active.version) != Some(class.clause.active.version)
-            && terms.tiers_on_change == TiersOnChange::Restart
-        {
+        let (own, terms) = (class.clause.active.version, class.clause.terms());
+        let restarts = terms.tiers_on_change == TiersOnChange::Restart;
+        if version.replace(own) != Some(own) && restarts {
             before.clear();
         }
-        let so_far = before.entry(class.code).or_default();
+        let now = terms.cycle.year(period.start);
+        if year.year != now || (year.version != own && restarts) {
+            year = YearTiers { year: now, ..YearTiers::default() };
+        }
+        year.version = own;
+        let named = |error| overflow(error, &format!("version {own}, rate class '{}'", class.code));
         let netted = Units(class.netted);
-        let named =
-            |error| overflow(error, &format!("version {}, rate class '{}'", class.clause.active.version, class.code));
-        let (share, rate) = class.rates.share(*so_far, netted).map_err(named)?;
-        let amount = share.round(asset, terms.rounding).map_err(named)?;
-        lines.push(class.line(LineCode::RevenueShare, netted, rate, amount));
-        *so_far = so_far.checked_add(netted).map_err(named)?;
+        let in_year = class.rates.period == TierPeriod::Year;
+        let so_far = match in_year {
+            true => year.counted.entry(class.code.to_owned()).or_default(),
+            false => before.entry(class.code).or_default(),
+        };
+        let rated = class.rates.rated(*so_far, class.base, netted).map_err(named)?;
+        let amount = rated.share.round(asset, terms.rounding).map_err(named)?;
+        let code = if matches!(terms.base, Base::Units(_)) { LineCode::PerUnit } else { LineCode::RevenueShare };
+        sheet.push(class.line(code, netted, rated.rate(), amount), || class.rated(&rated, amount));
+        *so_far = so_far.checked_add(class.rates.read(class.base, netted)).map_err(named)?;
     }
-    Ok(())
+    // A carry that says nothing says nothing of a year either, so that equal ones are equal.
+    Ok(if year.counted.is_empty() { YearTiers::default() } else { year })
 }
 
 impl Class<'_> {
-    fn line(&self, code: LineCode, base: Units, rate: Option<Rate>, amount: Minor) -> Line {
-        Line { rate_class: Some(self.code.to_owned()), base: Some(base), rate, ..plain(code, self.clause, amount) }
+    /// Adds a step to how the base came about, where that is asked for.
+    pub fn tell(&mut self, step: impl FnOnce() -> Step) {
+        if let Some(working) = &mut self.working {
+            working.push(step());
+        }
     }
-}
 
-fn plain(code: LineCode, clause: &Clause<'_>, amount: Minor) -> Line {
-    Line { code, version: clause.active.version, rate_class: None, base: None, rate: None, amount, corrects: None }
+    /// How the share of it comes about.
+    fn rated(&self, rated: &Rated, amount: Minor) -> Working {
+        let mut working = self.working.clone().unwrap_or_default();
+        let row = self.clause.classes.get(self.code).map(|(row, _)| *row).unwrap_or_default();
+        let row = format!("rateTable.rows.{row}");
+        working.extend(rated.stretches.iter().map(|stretch| stretch.working(&row)));
+        let exact = vec![("exact", Value::Exact(rated.share))];
+        let rounding = rounding_name(self.clause.terms().rounding);
+        working.push(Step::new(StepKind::Rounded, exact, Value::Minor(amount)).of(rounding).at("rounding"));
+        working
+    }
+
+    pub fn line(&self, code: LineCode, base: Units, rate: Option<Rate>, amount: Minor) -> Line {
+        let line = Line::plain(code, self.clause.active.version, amount);
+        Line { rate_class: Some(self.code.to_owned()), base: Some(base), rate, ..line }
+    }
 }
 
 pub(super) fn overflow(error: MoneyError, what: &str) -> Problem {
@@ -327,37 +315,64 @@ pub struct Computed {
     pub lines: Vec<Line>,
     /// The sum of all lines.
     pub total: Minor,
-    /// The sum of shares and corrections: what this settlement adds to what the partner has earned, whether it is
+    /// The sum of all lines but what is carried: what this settlement adds to what the partner has earned, whether it is
     /// paid now or carried.
     pub earned: Minor,
     pub carry_out: Carry,
     pub transaction_count: i64,
 }
 
-/// An open settlement: its accruals, what its predecessor carries into it, and corrections that fall to it.
+/// An open settlement: its accruals, what its predecessor carries into it, corrections that fall to it, and what was paid
+/// beforehand.
 pub fn compute(
     id: SettlementId,
     period: Period,
     accruals: &[Accrual],
     carried_in: &Carry,
     corrections: Vec<Line>,
+    funds: &Funds,
     clauses: &Clauses<'_>,
 ) -> Result<Computed, Problem> {
-    let Shares { mut lines, carried } = shares(clauses, accruals, &carried_in.base)?;
-    lines.extend(corrections);
-    let mut carry_out = Carry { base: carried, amount: carried_in.amount };
+    let mut sheet = Sheet::new(false);
+    corrections.into_iter().for_each(|line| sheet.push(line, Working::new));
+    told(id, period, accruals, carried_in, sheet, funds, clauses).map(|(computed, _)| computed)
+}
+
+/// The same with the working of each line, where `corrections` come with theirs.
+pub(super) fn told(
+    id: SettlementId,
+    period: Period,
+    accruals: &[Accrual],
+    carried_in: &Carry,
+    corrections: Sheet,
+    funds: &Funds,
+    clauses: &Clauses<'_>,
+) -> Result<(Computed, Vec<Working>), Problem> {
+    let Shares { mut sheet, base, tiers } = shares(clauses, period, accruals, carried_in, corrections.is_told())?;
+    sheet.extend(corrections);
+    let mut carry_out = Carry { base, tiers, ..carried_in.clone() };
     if let Some(last) = clauses.last_of(period) {
+        let version = last.active.version;
+        recoup::draw(clauses.asset, last.terms(), version, funds, &mut carry_out, &mut sheet)?;
         if carried_in.amount != Minor::ZERO {
-            lines.push(plain(LineCode::CarriedIn, last, carried_in.amount));
+            let carried = Value::Minor(carried_in.amount);
+            let line = Line::plain(LineCode::CarriedIn, version, carried_in.amount);
+            sheet.push(line, || vec![Step::new(StepKind::CarriedIn, Vec::new(), carried).at("minimumPayout")]);
         }
-        let due = sum(lines.iter().map(|line| line.amount))?;
+        let due = sum(sheet.lines.iter().map(|line| line.amount))?;
+        recoup::recoup(clauses.asset, last.terms(), version, funds, due, &mut carry_out, &mut sheet)?;
+        let due = sum(sheet.lines.iter().map(|line| line.amount))?;
         carry_out.amount = Minor::ZERO;
         if Minor::ZERO < due && due < last.minimum_payout {
             carry_out.amount = due;
-            lines.push(plain(LineCode::CarriedOut, last, Minor(-due.0)));
+            sheet.push(Line::plain(LineCode::CarriedOut, version, Minor(-due.0)), || {
+                let values = vec![("due", Value::Minor(due)), ("minimumPayout", Value::Minor(last.minimum_payout))];
+                vec![Step::new(StepKind::CarriedOut, values, Value::Minor(Minor(-due.0))).at("minimumPayout")]
+            });
         }
     }
-    Computed::of(id, lines, carry_out, accruals)
+    let (lines, workings) = sheet.into_parts();
+    Ok((Computed::of(id, lines, carry_out, accruals)?, workings))
 }
 
 impl Computed {
@@ -368,8 +383,7 @@ impl Computed {
         accruals: &[Accrual],
     ) -> Result<Self, Problem> {
         let total = sum(lines.iter().map(|line| line.amount))?;
-        let is_earned = |line: &&Line| matches!(line.code, LineCode::RevenueShare | LineCode::Correction);
-        let earned = sum(lines.iter().filter(is_earned).map(|line| line.amount))?;
+        let earned = line::earned(&lines).map_err(|error| overflow(error, "the sum of the lines"))?;
         let transaction_count =
             accruals.iter().filter(|accrual| !accrual.late).map(|accrual| accrual.transactions).sum();
         Ok(Self { id, lines, total, earned, carry_out, transaction_count })

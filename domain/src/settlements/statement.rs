@@ -12,9 +12,9 @@ use crate::error::{Fault, Result};
 use crate::ids::{ContractId, SettlementId};
 use crate::money::{Asset, Minor, Rate, Units};
 
-use super::chain::{Account, Frozen, chain};
-use super::settlement::{Accrual, CarriedBase, Carry, Line, LineCode};
-use super::{Settlement, State, store};
+use super::chain::{Account, Beforehand, Frozen, carried, chain};
+use super::settlement::{Accrual, CarriedBase, Carry, Line, LineCode, YearTiers};
+use super::{Settlement, State, funds, line, store};
 
 /// What a settlement comes to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -22,7 +22,7 @@ pub struct Statement {
     pub asset: Asset,
     pub lines: Vec<Line>,
     pub total: Minor,
-    /// Shares and corrections: what this settlement adds to what the partner has earned.
+    /// All but what is carried: what this settlement adds to what the partner has earned.
     pub earned: Minor,
     /// What goes on into the next period.
     pub carry_out: Carry,
@@ -57,7 +57,7 @@ async fn frozen_in(tx: &TenantTx, settlements: &[Settlement]) -> Result<HashMap<
         let statement = Statement {
             asset: asset_of(&assets, &row.currency)?,
             total: row.total.unwrap_or_default(),
-            earned: earned(&lines)?,
+            earned: line::earned(&lines).map_err(|error| Fault::Corrupt(error.to_string()))?,
             lines,
             carry_out: carry_of(row)?,
             transaction_count: row.transaction_count.unwrap_or_default(),
@@ -69,6 +69,34 @@ async fn frozen_in(tx: &TenantTx, settlements: &[Settlement]) -> Result<HashMap<
 
 /// The open settlements of some contracts, each computed with what its predecessors carry into it.
 async fn chains_in(tx: &TenantTx, contracts: &[ContractId]) -> Result<Vec<(SettlementId, Statement)>> {
+    let mut statements = Vec::new();
+    for Chain { accounts, posted, beforehand, versions, asset } in loaded_in(tx, contracts).await? {
+        for computed in chain(&accounts, &posted, &beforehand, &versions, &asset)? {
+            let statement = Statement {
+                asset: asset.clone(),
+                lines: computed.lines,
+                total: computed.total,
+                earned: computed.earned,
+                carry_out: computed.carry_out,
+                transaction_count: computed.transaction_count,
+            };
+            statements.push((computed.id, statement));
+        }
+    }
+    Ok(statements)
+}
+
+/// What the open settlements of one contract and currency are computed from.
+pub(super) struct Chain {
+    pub accounts: Vec<Account>,
+    pub posted: Vec<Line>,
+    pub beforehand: Beforehand,
+    pub versions: Vec<ActiveVersion>,
+    pub asset: Asset,
+}
+
+/// The chains of some contracts, in a number of queries that does not grow with them.
+pub(super) async fn loaded_in(tx: &TenantTx, contracts: &[ContractId]) -> Result<Vec<Chain>> {
     if contracts.is_empty() {
         return Ok(Vec::new());
     }
@@ -90,33 +118,62 @@ async fn chains_in(tx: &TenantTx, contracts: &[ContractId]) -> Result<Vec<(Settl
         }
     }
     let mut versions: HashMap<ContractId, Vec<ActiveVersion>> = HashMap::new();
-    for version in contracts::active_versions_of_in(tx, contracts).await? {
+    for version in contracts::versions_ever_active_of_in(tx, contracts).await? {
         versions.entry(version.contract).or_default().push(version);
     }
+    let beforehand = funds::beforehand_in(tx, contracts, &versions).await?;
     let assets = assets_in(tx, chains.iter().flatten()).await?;
-    let mut statements = Vec::new();
+    let mut loaded = Vec::with_capacity(chains.len());
     for rows in chains {
         let Some(first) = rows.first() else { continue };
-        let asset = asset_of(&assets, &first.currency)?;
-        let versions = versions.get(&first.contract_id).map(Vec::as_slice).unwrap_or_default();
-        let posted: Vec<Line> = rows.iter().filter_map(|row| posted.get(&row.id)).flatten().cloned().collect();
         let mut accounts = Vec::with_capacity(rows.len());
         for row in &rows {
             accounts.push(account_of(row, accruals.remove(&row.id), lines.remove(&row.id))?);
         }
-        for computed in chain(&accounts, &posted, versions, &asset)? {
-            let statement = Statement {
-                asset: asset.clone(),
-                lines: computed.lines,
-                total: computed.total,
-                earned: computed.earned,
-                carry_out: computed.carry_out,
-                transaction_count: computed.transaction_count,
-            };
-            statements.push((computed.id, statement));
-        }
+        loaded.push(Chain {
+            accounts,
+            posted: rows.iter().filter_map(|row| posted.get(&row.id)).flatten().cloned().collect(),
+            beforehand: beforehand.get(&(first.contract_id, first.currency.clone())).cloned().unwrap_or_default(),
+            versions: versions.get(&first.contract_id).cloned().unwrap_or_default(),
+            asset: asset_of(&assets, &first.currency)?,
+        });
     }
-    Ok(statements)
+    Ok(loaded)
+}
+
+/// What a contract's settlements carry into a window, every late fact counted, and what was paid beforehand; and the
+/// periods of those within it.
+pub(crate) async fn standing_at_in(
+    tx: &TenantTx,
+    contract: ContractId,
+    versions: &[ActiveVersion],
+    asset: &Asset,
+    window: Period,
+) -> Result<(Beforehand, BTreeSet<Period>)> {
+    let mut rows = store::of_contracts(tx, &[contract]).await?;
+    rows.retain(|row| row.currency == asset.code && row.period_start < window.end);
+    let (within, before): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| window.start <= row.period_start);
+    let closed: Vec<SettlementId> =
+        before.iter().filter(|row| row.state == State::Closed.as_str()).map(|row| row.id).collect();
+    let late: HashSet<SettlementId> = store::touched_late(tx, &closed).await?.into_iter().collect();
+    let before = suffixes(before, &late).pop().unwrap_or_default();
+    let ids: Vec<SettlementId> = before.iter().map(|row| row.id).collect();
+    let mut accruals: HashMap<SettlementId, Vec<Accrual>> = HashMap::new();
+    for row in store::accruals(tx, &ids).await? {
+        accruals.entry(row.settlement_id).or_default().push(accrual_of(row)?);
+    }
+    let mut lines = lines_by_settlement(store::lines(tx, &ids).await?)?;
+    let posted = store::corrections_of(tx, &ids).await?.into_iter().map(line_of).collect::<Result<Vec<_>, _>>()?;
+    let mut accounts = Vec::with_capacity(before.len());
+    for row in &before {
+        accounts.push(account_of(row, accruals.remove(&row.id), lines.remove(&row.id))?);
+    }
+    let own = HashMap::from([(contract, versions.to_vec())]);
+    let mut beforehand = funds::beforehand_in(tx, &[contract], &own).await?;
+    let beforehand = beforehand.remove(&(contract, asset.code.clone())).unwrap_or_default();
+    let opening = carried(&accounts, &posted, &beforehand, versions, asset)?;
+    let beforehand = Beforehand { opening, ..beforehand };
+    Ok((beforehand, within.iter().map(|row| Period { start: row.period_start, end: row.period_end }).collect()))
 }
 
 /// Of each contract and currency, the settlements that decide about its open ones: from the one before the first that
@@ -151,18 +208,36 @@ fn account_of(row: &Settlement, accruals: Option<Vec<Accrual>>, lines: Option<Ve
     })
 }
 
-fn carry_of(row: &Settlement) -> Result<Carry, Fault> {
+/// What is carried beside bases and money, as it is stored.
+#[derive(Default, PartialEq, Eq, Serialize, Deserialize)]
+struct CarriedState {
+    #[serde(default)]
+    tiers: YearTiers,
+    #[serde(default)]
+    recouped: Minor,
+    #[serde(default)]
+    drawn: Units,
+}
+
+/// The columns of a carry: its bases, and the rest but for money.
+pub(super) fn columns_of(carry: &Carry) -> Result<(String, Option<String>), Fault> {
+    let json = |error: serde_json::Error| Fault::Internal(error.to_string());
+    let state = CarriedState { tiers: carry.tiers.clone(), recouped: carry.recouped, drawn: carry.drawn };
+    let kept = (state != CarriedState::default()).then(|| serde_json::to_string(&state)).transpose().map_err(json)?;
+    Ok((serde_json::to_string(&carry.base).map_err(json)?, kept))
+}
+
+pub(super) fn carry_of(row: &Settlement) -> Result<Carry, Fault> {
     let base: CarriedBase = match &row.carried_base {
         Some(json) => serde_json::from_str(json).map_err(|_| Fault::Corrupt(format!("{}: carried base", row.id)))?,
         None => CarriedBase::default(),
     };
-    Ok(Carry { base, amount: row.carried_amount.unwrap_or_default() })
-}
-
-fn earned(lines: &[Line]) -> Result<Minor> {
-    let counts = |line: &&Line| matches!(line.code, LineCode::RevenueShare | LineCode::Correction);
-    let sum = Minor::sum(lines.iter().filter(counts).map(|line| line.amount));
-    sum.map_err(|error| Fault::Corrupt(error.to_string()).into())
+    let state: CarriedState = match &row.carried_state {
+        Some(json) => serde_json::from_str(json).map_err(|_| Fault::Corrupt(format!("{}: carried state", row.id)))?,
+        None => CarriedState::default(),
+    };
+    let CarriedState { tiers, recouped, drawn } = state;
+    Ok(Carry { base, tiers, amount: row.carried_amount.unwrap_or_default(), recouped, drawn })
 }
 
 pub(super) fn accrual_of(row: store::accrual::Model) -> Result<Accrual, Fault> {
@@ -186,7 +261,7 @@ fn lines_by_settlement(rows: Vec<store::line::Model>) -> Result<HashMap<Settleme
     Ok(lines)
 }
 
-fn line_of(row: store::line::Model) -> Result<Line, Fault> {
+pub(super) fn line_of(row: store::line::Model) -> Result<Line, Fault> {
     let corrupt = || Fault::Corrupt(format!("line {} of {}", row.position, row.settlement_id));
     let rate = row.rate.as_deref().map(Rate::parse).transpose().map_err(|_| corrupt())?;
     let code = LineCode::parse(&row.code).ok_or_else(corrupt)?;
@@ -194,6 +269,7 @@ fn line_of(row: store::line::Model) -> Result<Line, Fault> {
         code,
         version: row.version,
         rate_class: row.rate_class,
+        clause: row.clause,
         base: row.base,
         rate,
         amount: row.amount,
@@ -209,6 +285,7 @@ pub(super) fn rows_of(tx: &TenantTx, settlement: SettlementId, lines: &[Line]) -
         code: line.code.as_str().to_owned(),
         version: line.version,
         rate_class: line.rate_class.clone(),
+        clause: line.clause.clone(),
         base: line.base,
         rate: line.rate.map(|rate| rate.to_string()),
         amount: line.amount,
@@ -217,12 +294,15 @@ pub(super) fn rows_of(tx: &TenantTx, settlement: SettlementId, lines: &[Line]) -
     (1..).zip(lines).map(row).collect()
 }
 
-async fn assets_in(tx: &TenantTx, settlements: impl Iterator<Item = &Settlement>) -> Result<HashMap<String, Asset>> {
+pub(super) async fn assets_in(
+    tx: &TenantTx,
+    settlements: impl Iterator<Item = &Settlement>,
+) -> Result<HashMap<String, Asset>> {
     let codes: BTreeSet<&str> = settlements.map(|row| row.currency.as_str()).collect();
     crate::catalogue::assets_by_codes_in(tx, codes.iter().copied()).await
 }
 
-fn asset_of(assets: &HashMap<String, Asset>, code: &str) -> Result<Asset, Fault> {
+pub(super) fn asset_of(assets: &HashMap<String, Asset>, code: &str) -> Result<Asset, Fault> {
     let asset = assets.get(code).cloned();
     asset.ok_or_else(|| Fault::Corrupt(format!("a settlement in the unknown currency '{code}'")))
 }

@@ -27,10 +27,12 @@ pub struct Model {
     pub period_start: Timestamp,
     pub period_end: Timestamp,
     pub state: String,
-    /// Frozen at the close, like the four below it.
+    /// Frozen at the close, like the five below it.
     pub total: Option<Minor>,
     /// JSON object: rate class (empty for the total) to accounting units.
     pub carried_base: Option<String>,
+    /// JSON: what filled the tiers of the year, was recouped and drawn so far. Absent where nothing was.
+    pub carried_state: Option<String>,
     pub carried_amount: Option<Minor>,
     pub transaction_count: Option<i64>,
     pub closed_at: Option<Timestamp>,
@@ -87,6 +89,7 @@ pub mod line {
         pub code: String,
         pub version: i64,
         pub rate_class: Option<String>,
+        pub clause: Option<String>,
         pub base: Option<Units>,
         pub rate: Option<String>,
         pub amount: Minor,

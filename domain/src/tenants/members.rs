@@ -1,5 +1,7 @@
 //! People: inviting, promoting and disabling them, and the one-time tokens by which they choose a password.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::member::{self, Member};
@@ -271,6 +273,14 @@ async fn still_administered_in(tx: &TenantTx, before: &Member, after: &Member) -
     let rows = store::with_role(tx, Role::Admin).await?;
     let admins: Vec<Member> = rows.into_iter().map(Member::try_from).collect::<Result<_, _>>()?;
     Ok(after.administers() || member::another_administers(&admins, before))
+}
+
+/// What these members are called. The transaction must not be a partner's, which sees none.
+pub(crate) async fn member_names_in(tx: &TenantTx, ids: Vec<MemberId>) -> Result<BTreeMap<MemberId, String>> {
+    if ids.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    Ok(store::members_by_ids(tx, &ids).await?.into_iter().map(|row| (row.id, row.name)).collect())
 }
 
 /// The tenant's own members with this role that can sign in, oldest first. The transaction must not be a partner's.

@@ -34,8 +34,8 @@ use crate::time::Timestamp;
 
 pub use self::api_keys::{ApiKey, CreatedApiKey};
 pub use self::member::{Member, MemberState};
-pub(crate) use self::members::staff_in;
 pub use self::members::{Invitation, Invite, OneTimeToken};
+pub(crate) use self::members::{member_names_in, staff_in};
 pub use self::sessions::{Admission, SignedIn};
 
 /// What signing in keeps in memory.

@@ -1,7 +1,7 @@
 //! What a batch must know of what is stored: how the tenant stands, known keys, the facts that rollbacks name, rounds and
 //! who waits for them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use sea_orm::entity::prelude::*;
 use sea_orm::{FromQueryResult, QueryFilter};
@@ -85,6 +85,15 @@ async fn find_keys(tx: &TenantTx, source: SourceId, ids: &[String], found: &mut 
         found.keys.insert((source, row.external_id), (row.transaction_id, hash));
     }
     Ok(())
+}
+
+/// The facts that have these external ids.
+pub(super) async fn ids_of(tx: &TenantTx, source: SourceId, ids: &[String]) -> Result<HashMap<Key, TransactionId>> {
+    let mut found = Found::default();
+    for chunk in ids.chunks(1_000) {
+        find_keys(tx, source, chunk, &mut found).await?;
+    }
+    Ok(found.keys.into_iter().map(|(key, (id, _))| (key, id)).collect())
 }
 
 async fn find_pending_rollbacks(tx: &TenantTx, source: SourceId, ids: &[String], found: &mut Found) -> Result<()> {

@@ -55,7 +55,7 @@ async fn a_version_is_a_draft_until_it_is_activated_and_stands_from_then_on() {
     let (contract, draft) = admin.create_contract(new(studio, " Crash ", json!({}))).await.unwrap();
     assert_eq!((contract.name.as_str(), draft.version, draft.state), ("Crash", 1, VersionState::Draft));
     let seoul = json!({ "cycle": { "every": "MONTH", "timeZone": "Asia/Seoul" } });
-    let changed = admin.change_contract_draft(contract.id, 1, terms(seoul)).await.unwrap();
+    let changed = admin.change_contract_draft(contract.id, 1, 1, terms(seoul)).await.unwrap();
     assert_eq!(changed.valid_from, at("2023-12-31T15:00:00Z"));
 
     let epoch = app.number("SELECT config_epoch FROM tenants").await;
@@ -68,7 +68,7 @@ async fn a_version_is_a_draft_until_it_is_activated_and_stands_from_then_on() {
     app.pass_seconds(60);
     assert_eq!(admin.activate_contract_version(contract.id, 1).await.unwrap(), active, "again is the same");
 
-    assert!(has_code(admin.change_contract_draft(contract.id, 1, terms(json!({}))).await, Code::VersionActive));
+    assert!(has_code(admin.change_contract_draft(contract.id, 1, 2, terms(json!({}))).await, Code::VersionActive));
     let second = admin.draft_contract_version(contract.id, terms(json!({ "validFrom": "2024-02-01" }))).await.unwrap();
     assert_eq!((second.version, second.state), (2, VersionState::Draft));
     assert_eq!(admin.contract_versions(&[contract.id]).await.unwrap(), [active, second]);
@@ -94,7 +94,7 @@ async fn wrong_terms_are_told_by_field_and_leave_nothing_behind() {
     assert_eq!(problems(admin.create_contract(new(studio, "a", wrong.clone())).await), expected);
     assert_eq!(app.number("SELECT count(*) FROM contracts").await, 0);
     let id = contract(admin, studio, "a", json!({})).await;
-    assert_eq!(problems(admin.change_contract_draft(id, 1, terms(wrong.clone())).await), expected);
+    assert_eq!(problems(admin.change_contract_draft(id, 1, 1, terms(wrong.clone())).await), expected);
     assert_eq!(problems(admin.draft_contract_version(id, terms(wrong)).await), expected);
     assert_eq!(problems(admin.create_contract(new(studio, "a", json!({}))).await), ["ALREADY_EXISTS name"]);
     assert_eq!(app.number("SELECT count(*) FROM contract_versions").await, 1);
@@ -107,6 +107,11 @@ async fn two_contracts_never_claim_the_same_transactions() {
     let admin = &tenant.admin;
     bit(admin).await;
     let (studio, other) = (partner(admin, "Studio").await, partner(admin, "Other").await);
+    let unknown = admin.create_contract(new(studio, "Crash", json!({ "scope": { "products": ["crash"] } }))).await;
+    assert_eq!(problems(unknown.map(|(_, version)| version)), ["NOT_FOUND terms.scope.products.0"]);
+    for code in ["crash", "dice"] {
+        admin.create_product(code, product(code)).await.unwrap();
+    }
     let crash = || json!({ "scope": { "products": ["crash"] } });
     let first = contract(admin, studio, "Crash", crash()).await;
     // Two drafts may compete; the one that comes second is refused, by name.
@@ -143,9 +148,9 @@ async fn versions_follow_each_other_without_doubt() {
     let daily = |from: &str| terms(json!({ "validFrom": from, "cycle": { "every": "DAY", "timeZone": "UTC" } }));
     admin.draft_contract_version(id, terms(json!({}))).await.unwrap();
     assert_eq!(problems(admin.activate_contract_version(id, 2).await), ["ALREADY_EXISTS terms.validFrom"]);
-    admin.change_contract_draft(id, 2, daily("2024-02-15")).await.unwrap();
+    admin.change_contract_draft(id, 2, 1, daily("2024-02-15")).await.unwrap();
     assert_eq!(problems(admin.activate_contract_version(id, 2).await), ["BAD_INPUT terms.validFrom"]);
-    admin.change_contract_draft(id, 2, daily("2024-02-01")).await.unwrap();
+    admin.change_contract_draft(id, 2, 2, daily("2024-02-01")).await.unwrap();
     admin.activate_contract_version(id, 2).await.unwrap();
 }
 
@@ -170,7 +175,7 @@ async fn everybody_sees_and_changes_only_what_is_theirs() {
     let reader = acme.member(&app, "reader@acme.test", Role::ReadOnly, None).await;
     assert!(is_denied(reader.create_contract(new(studio, "x", json!({}))).await));
     assert!(is_denied(reader.draft_contract_version(mine, terms(json!({}))).await));
-    assert!(is_denied(reader.change_contract_draft(mine, 1, terms(json!({}))).await));
+    assert!(is_denied(reader.change_contract_draft(mine, 1, 1, terms(json!({}))).await));
 
     assert!(bolt.admin.contracts(PageRequest::default()).await.unwrap().items.is_empty());
     assert_eq!(bolt.admin.contracts_by_ids(&[mine]).await.unwrap(), []);

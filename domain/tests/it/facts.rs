@@ -153,11 +153,11 @@ impl World {
             figures.due += statement.total.0;
             for line in &statement.lines {
                 let period = match line.code {
-                    LineCode::RevenueShare => row.period_start,
                     LineCode::Correction => begins[&line.corrects.expect("what it corrects")],
+                    code if code.is_computed() => row.period_start,
                     _ => continue,
                 };
-                let class = line.rate_class.clone().unwrap_or_default();
+                let class = line.rate_class.clone().or(line.clause.clone()).unwrap_or_default();
                 *figures.earned.entry((period, line.version, class)).or_default() += line.amount.0;
             }
         }

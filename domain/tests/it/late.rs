@@ -286,6 +286,53 @@ async fn what_was_closed_while_a_late_fact_counted_is_corrected_when_it_no_longe
     assert_eq!(world.lines(contract, "2024-03").await, ["CORRECTION 1 all 500"]);
 }
 
+/// Deductions, fees, cap, guarantee and the tiers of a year go through the one rule like the rest.
+#[tokio::test]
+async fn every_clause_is_corrected_like_the_shares() {
+    let terms = json!({
+        "base": { "ngr": { "bonusTreatment": "INCLUDE", "deductions": [
+            { "code": "tax", "take": { "percentOf": { "percent": "10", "of": "GGR" } } },
+            { "code": "cards", "take": { "amount": "3" } },
+        ] } },
+        "rateTable": { "rows": [
+            { "code": "dice", "when": "product == 'dice'", "tiers": { "mode": "MARGINAL", "period": "YEAR",
+              "steps": [{ "upTo": "100", "percent": "15" }, { "percent": "10" }] } },
+            { "code": "rest", "percent": "7.5" },
+        ] },
+        "fees": [{ "code": "calls", "charge": { "perUnit": { "price": "0.5" } } }],
+        "cap": "30", "minimumGuarantee": "12",
+    });
+    let steps = [
+        Record(vec![stake("1", "90", "01-10"), stake("2", "40", "02-10")]),
+        Close,
+        Record(vec![stake("3", "30", "01-12"), slots(win("4", "50", "01-31"))]),
+        Close,
+        // January reaches the cap; February is left with the guarantee.
+        Record(vec![slots(stake("5", "900", "01-13")), win("6", "40", "02-11")]),
+        Close,
+    ];
+    proven(terms, &steps).await;
+}
+
+/// A guarantee and a fee agreed late are owed for months that are closed, and for one that nobody settled.
+#[tokio::test]
+async fn what_is_owed_by_the_day_is_owed_in_months_without_facts() {
+    let late = json!({ "validFrom": "2024-01-16", "minimumGuarantee": "31", "fees": [{ "code": "licence", "charge": { "amount": "62" } }] });
+    let steps = [
+        Record(vec![stake("1", "100", "01-10")]),
+        Close,
+        Close,
+        Amend(late),
+        Record(vec![stake("2", "100", "04-10")]),
+        Close,
+    ];
+    let (world, contract) = proven(json!({ "validFrom": "2024-01-01" }), &steps).await;
+    let march = world.lines(contract, "2024-03").await;
+    // January: 16 of 31 days; its licence is above the part of the guarantee.
+    assert!(march.contains(&"CORRECTION 2 - 3200".to_owned()), "{march:?}");
+    assert!(march.contains(&"FEE 2 - 6200".to_owned()), "{march:?}");
+}
+
 #[tokio::test]
 async fn a_close_is_one_close_however_often_it_is_asked() {
     let world = World::new().await;
@@ -317,12 +364,13 @@ async fn a_cycle_changes_only_where_nothing_is_settled_yet() {
     world.close_next(contract).await;
     world.close_next(contract).await;
     assert_eq!(problems(activate().await), ["BAD_INPUT terms.validFrom"], "February is closed");
-    let change = async |from: &str| {
-        world.admin.change_contract_draft(contract, draft.version, terms(daily(from))).await.expect("a draft");
+    let change = async |revision: i64, from: &str| {
+        let saved = world.admin.change_contract_draft(contract, draft.version, revision, terms(daily(from)));
+        saved.await.expect("a draft");
     };
-    change("2024-03-01").await;
+    change(1, "2024-03-01").await;
     assert_eq!(problems(activate().await), ["BAD_INPUT terms.validFrom"], "March is open, with nothing in it");
-    change("2024-04-01").await;
+    change(2, "2024-04-01").await;
     activate().await.expect("April has no settlement");
     world.recorded(&[stake("3", "100", "03-31"), stake("4", "100", "04-01"), stake("5", "100", "04-02")]).await;
     let periods = |rows: &[domain::settlements::Settlement]| -> Vec<String> {

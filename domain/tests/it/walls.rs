@@ -319,7 +319,6 @@ async fn a_month_whose_settlements_are_open_stays() {
 /// What a database holds that was there before there were partitions.
 #[tokio::test]
 async fn a_table_without_partitions_becomes_one_with() {
-    use migrations::MigratorTrait;
     if skipped() {
         return;
     }
@@ -342,11 +341,10 @@ async fn a_table_without_partitions_becomes_one_with() {
          ALTER TABLE transactions ENABLE ROW LEVEL SECURITY; ALTER TABLE transactions FORCE ROW LEVEL SECURITY;
          CREATE POLICY tenant ON transactions USING (tenant_id = NULLIF(current_setting('app.tenant', true), '')::uuid);
          ALTER TABLE unscored ADD FOREIGN KEY (tenant_id, transaction_id) REFERENCES transactions (tenant_id, id);
-         DELETE FROM seaql_migrations WHERE version >= 'm0007'",
+         DELETE FROM seaql_migrations WHERE version = 'm0007_partitions'",
     )
     .await;
-    let changes = migrations::Migrator::migrations().iter().filter(|change| change.name() >= "m0007").count();
-    assert_eq!(migrations::up(&app.database.owner_url).await.expect("migrated"), changes);
+    assert_eq!(migrations::up(&app.database.owner_url).await.expect("migrated"), 1);
     migrations::grant(&app.database.owner_url, "saldo_server").await.expect("the server's rights");
     assert_eq!(app.rows(&all).await, before);
     assert_eq!(app.number("SELECT count(*) FROM transactions_other").await, 1);

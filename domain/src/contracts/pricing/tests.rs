@@ -97,6 +97,7 @@ fn a_stake_feeds_its_contract_in_its_period_and_class() {
         kind: AccrualKind::Stake,
         amount: Units(5),
         units: 1,
+        again: false,
     };
     assert_eq!(verdicts, [Verdict::Feeds(expected)]);
     assert_eq!(short(&price(&book, &stake("2021-02-28T20:59:59Z"))), ["v3 night 2021-02-28"]);
@@ -321,4 +322,101 @@ proptest! {
             prop_assert_eq!(out, price(&book, fact));
         }
     }
+}
+
+#[test]
+fn a_table_that_collects_feeds_every_class_that_holds_and_is_counted_once() {
+    let per_class = json!({ "mode": "CARRY", "level": "PER_CLASS" });
+    let table = json!({
+        "match": "COLLECT", "columns": [{ "reads": "promotion" }, { "reads": "localHour" }],
+        "rows": [
+            { "code": "base", "percent": "8" },
+            { "code": "xmas", "cells": ["xmas"], "percent": "2" },
+            { "code": "night", "cells": ["", "0..6"], "percent": "1" },
+        ],
+    });
+    let promotions = json!([
+        { "code": "xmas", "from": "2021-12-24T00:00", "until": "2021-12-27T00:00", "products": ["crash"] },
+    ]);
+    let change = json!({ "negative": per_class, "rateTable": table, "promotions": promotions });
+    let book = book(vec![active(1, 1, change)]);
+    let feeds = |fact: &Fact| -> Vec<(String, bool)> {
+        let feed = |verdict: Verdict| match verdict {
+            Verdict::Feeds(feed) => (feed.class.to_string(), feed.again),
+            other => panic!("{other:?}"),
+        };
+        price(&book, fact).into_iter().map(feed).collect()
+    };
+    let classes = |list: &[(&str, bool)]| -> Vec<(String, bool)> {
+        list.iter().map(|(class, again)| ((*class).to_owned(), *again)).collect()
+    };
+    assert_eq!(feeds(&stake("2021-12-01T12:00:00Z")), classes(&[("base", false)]));
+    assert_eq!(feeds(&stake("2021-12-25T12:00:00Z")), classes(&[("base", false), ("xmas", true)]));
+    let all = [("base", false), ("xmas", true), ("night", true)];
+    assert_eq!(feeds(&stake("2021-12-26T05:59:59Z")), classes(&all));
+    // The end is out, and other products are not in it; each stands for itself whatever was priced before.
+    let mut pricer = Pricer::new(&book);
+    let mut out = Vec::new();
+    for (at, product, count) in [
+        ("2021-12-25T12:00:00Z", "crash", 2),
+        ("2021-12-25T12:00:00Z", "dice", 1),
+        ("2021-12-27T12:00:00Z", "crash", 1),
+        ("2021-12-25T12:00:00Z", "crash", 2),
+    ] {
+        let fact = Fact { product: Some(product.to_owned()), ..stake(at) };
+        pricer.price(&fact, None, &mut out);
+        assert_eq!(out.drain(..).count(), count, "{at} {product}");
+    }
+}
+
+#[test]
+fn cells_read_what_conditions_read() {
+    let table = json!({
+        "columns": [
+            { "reads": "kind" }, { "reads": "category" }, { "reads": "segment" }, { "reads": "tags" },
+            { "reads": "localWeekday" }, { "reads": "attributes.shop" }, { "reads": "number(attributes.level)" },
+        ],
+        "rows": [
+            { "code": "kind", "cells": ["WIN"], "percent": "1" },
+            { "code": "category", "cells": ["", "slots"], "percent": "1" },
+            { "code": "segment", "cells": ["", "", "gold"], "percent": "1" },
+            { "code": "tags", "cells": ["", "", "", "vip"], "percent": "1" },
+            { "code": "weekday", "cells": ["", "", "", "", "SAT..SUN"], "percent": "1" },
+            { "code": "shop", "cells": ["", "", "", "", "", "7"], "percent": "1" },
+            { "code": "level", "cells": ["", "", "", "", "", "", ">= 10"], "percent": "1" },
+            { "code": "rest", "percent": "1" },
+        ],
+    });
+    let player = |segment: Option<&str>, tags: &[&str], from: &str| PlayerVersion {
+        player: [7; 16],
+        valid_from: at(from),
+        segment: segment.map(str::to_owned),
+        tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+        test: false,
+    };
+    let products =
+        vec![ProductVersion { code: "spin".into(), valid_from: Timestamp(0), category: Some("slots".into()) }];
+    let players = vec![
+        player(Some("gold"), &[], "2021-02-01T00:00:00Z"),
+        player(None, &["new", "vip"], "2021-03-01T00:00:00Z"),
+        player(None, &[], "2021-04-01T00:00:00Z"),
+    ];
+    let book = Book::new(vec![active(1, 1, json!({ "rateTable": table }))], products, players).expect("a book");
+    let class = |fact: &Fact| short(&price(&book, fact))[0].split(' ').nth(1).map(str::to_owned);
+    let friday = stake("2021-05-07T12:00:00Z");
+    let with = |name: &str, value: &str| Fact {
+        attributes: [(name.to_owned(), value.to_owned())].into_iter().collect(),
+        ..friday.clone()
+    };
+    assert_eq!(class(&friday).as_deref(), Some("rest"));
+    assert_eq!(class(&Fact { kind: Kind::Win, ..friday.clone() }).as_deref(), Some("kind"));
+    assert_eq!(class(&Fact { product: Some("spin".into()), ..friday.clone() }).as_deref(), Some("category"));
+    assert_eq!(class(&stake("2021-02-05T12:00:00Z")).as_deref(), Some("segment"));
+    assert_eq!(class(&stake("2021-03-05T12:00:00Z")).as_deref(), Some("tags"));
+    assert_eq!(class(&stake("2021-05-08T12:00:00Z")).as_deref(), Some("weekday"));
+    assert_eq!(class(&with("shop", "7")).as_deref(), Some("shop"));
+    assert_eq!(class(&with("level", "10.0")).as_deref(), Some("level"));
+    assert_eq!(class(&with("level", "1e1")).as_deref(), Some("level"), "as number() reads it");
+    assert_eq!(class(&with("level", "9.99")).as_deref(), Some("rest"));
+    assert_eq!(short(&price(&book, &with("level", "ten"))), ["CONDITION_FAILED"], "never a guess");
 }

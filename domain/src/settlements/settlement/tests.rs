@@ -1,8 +1,12 @@
+mod clauses;
+
 use serde_json::{Value, json};
 
 use super::*;
+use crate::contracts::contract::ActiveVersion;
 use crate::contracts::fixtures::active;
 use crate::time::Timestamp;
+use crate::transactions::transaction::Affects;
 
 const FEBRUARY: Period = Period { start: Timestamp(1_612_137_600_000_000), end: Timestamp(1_614_556_800_000_000) };
 
@@ -18,13 +22,14 @@ fn ggr(class: &str, minor: i64) -> Accrual {
 }
 
 fn carried(class: &str, minor: i64) -> Carry {
-    Carry { base: [(class.to_owned(), Units(minor * 10_000))].into(), amount: Minor::ZERO }
+    Carry { base: [(class.to_owned(), Units(minor * 10_000))].into(), ..Carry::default() }
 }
 
 fn settle(versions: &[ActiveVersion], accruals: &[Accrual], carry: &Carry) -> Computed {
     let asset = Asset::new("BIT", 2);
     let clauses = Clauses::new(versions, &asset).expect("clauses");
-    let computed = compute(SettlementId::NONE, FEBRUARY, accruals, carry, Vec::new(), &clauses).expect("a settlement");
+    let computed = compute(SettlementId::NONE, FEBRUARY, accruals, carry, Vec::new(), &Funds::default(), &clauses)
+        .expect("a settlement");
     assert_eq!(Minor::sum(computed.lines.iter().map(|line| line.amount)), Ok(computed.total), "lines sum to the total");
     computed
 }
@@ -41,37 +46,6 @@ fn shown(computed: &Computed) -> Vec<String> {
 
 fn negative(mode: &str, level: &str) -> Value {
     json!({ "negative": { "mode": mode, "level": level } })
-}
-
-#[test]
-fn bonus_treatments_as_worked_in_the_notes() {
-    let sums = [
-        (AccrualKind::Stake, Units(900_000)),
-        (AccrualKind::BonusStake, Units(100_000)),
-        (AccrualKind::Win, Units(860_000)),
-        (AccrualKind::BonusWin, Units(102_000)),
-    ];
-    let of = |clause: Value| base(&serde_json::from_value(clause).expect("a base"), sums).expect("no overflow").0;
-    let ggr = |treatment: &str| of(json!({ "ggr": { "bonusTreatment": treatment } }));
-    assert_eq!((ggr("INCLUDE"), ggr("STAKE_ONLY"), ggr("EXCLUDE")), (38_000, 140_000, 40_000));
-    let turnover = |treatment: &str| of(json!({ "turnover": { "bonusTreatment": treatment } }));
-    assert_eq!((turnover("INCLUDE"), turnover("STAKE_ONLY"), turnover("EXCLUDE")), (1_000_000, 1_000_000, 900_000));
-}
-
-/// Every cell of the kind table: what one unit of each kind does to each base.
-#[test]
-fn the_kind_table() {
-    let table = |clause: Value| -> Vec<i64> {
-        let clause = serde_json::from_value(clause).expect("a base");
-        AccrualKind::ALL.iter().map(|kind| base(&clause, [(*kind, Units(1))]).expect("no overflow").0).collect()
-    };
-    // Stake, win, bonus stake and win, jackpot contribution and win, sale, refund, fee, adjustments of GGR, turnover, sales.
-    let accrual = json!({ "ggr": { "bonusTreatment": "INCLUDE", "jackpots": "ACCRUAL" } });
-    assert_eq!(table(accrual), [1, -1, 1, -1, -1, 0, 0, 0, 0, 1, 0, 0]);
-    let payout = json!({ "ggr": { "bonusTreatment": "EXCLUDE", "jackpots": "PAYOUT" } });
-    assert_eq!(table(payout), [1, -1, 0, 0, 0, -1, 0, 0, 0, 1, 0, 0]);
-    assert_eq!(table(json!({ "turnover": { "bonusTreatment": "INCLUDE" } })), [1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0]);
-    assert_eq!(table(json!({ "sales": {} })), [0, 0, 0, 0, 0, 0, 1, -1, 0, 0, 0, 1]);
 }
 
 #[test]
@@ -139,7 +113,7 @@ fn classes_net_together_or_stand_alone() {
 fn a_carried_base_survives_a_change_of_level_and_an_idle_period() {
     let per_class = Carry {
         base: [("rest".into(), Units(-1_000_000)), ("slots".into(), Units(-2_000_000))].into(),
-        amount: Minor::ZERO,
+        ..Carry::default()
     };
     let idle = settle(&two_classes("RESET", "TOTAL"), &[], &per_class);
     assert_eq!((idle.lines.len(), idle.carry_out), (0, per_class.clone()));
@@ -238,18 +212,20 @@ fn an_overflow_names_the_class() {
         &[huge.clone(), Accrual { kind: AccrualKind::Adjustment(Affects::Ggr), ..huge }],
         &Carry::default(),
         Vec::new(),
+        &Funds::default(),
         &clauses,
     );
     let problem = result.expect_err("an overflow");
     assert_eq!(problem.code, Code::Overflow);
     assert!(problem.message.contains("version 1, rate class 'all'"), "{problem}");
-    let unknown = compute(SettlementId::NONE, FEBRUARY, &[ggr("gone", 1)], &Carry::default(), Vec::new(), &clauses);
+    let unknown = compute(
+        SettlementId::NONE,
+        FEBRUARY,
+        &[ggr("gone", 1)],
+        &Carry::default(),
+        Vec::new(),
+        &Funds::default(),
+        &clauses,
+    );
     assert_eq!(unknown.map_err(|problem| problem.code), Err(Code::NotFound));
-}
-
-#[test]
-fn codes_read_back() {
-    for code in LineCode::ALL {
-        assert_eq!(LineCode::parse(code.as_str()), Some(code));
-    }
 }

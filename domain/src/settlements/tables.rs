@@ -1,0 +1,118 @@
+//! The tables `contract_funds` and `opening_balances`.
+
+use sea_orm::entity::prelude::*;
+use sea_orm::{DbErr, QueryFilter, QueryOrder};
+
+use crate::db::{Reach, TenantTx, tenant_owned};
+use crate::ids::{ContractId, FundId, MemberId, TenantId};
+use crate::money::Minor;
+use crate::page::PageRequest;
+use crate::paged;
+use crate::time::Timestamp;
+
+pub mod fund {
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+
+    /// Something paid beforehand under a contract, or what its supplier says is left of it.
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize, Deserialize)]
+    #[sea_orm(table_name = "contract_funds")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub tenant_id: TenantId,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: FundId,
+        pub contract_id: ContractId,
+        pub currency: String,
+        pub kind: String,
+        pub opening: bool,
+        pub amount: Minor,
+        pub cost: Minor,
+        pub happened_on: String,
+        pub note: String,
+        pub created_at: Timestamp,
+        pub created_by: Option<MemberId>,
+    }
+
+    tenant_owned!(Reach::Contract(Column::ContractId));
+}
+
+pub mod opening {
+    use super::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "opening_balances")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub tenant_id: TenantId,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub contract_id: ContractId,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub currency: String,
+        /// JSON.
+        pub carry: String,
+        pub created_at: Timestamp,
+        pub created_by: Option<MemberId>,
+    }
+
+    tenant_owned!(Reach::Contract(Column::ContractId));
+}
+
+/// What was recorded for these contracts, in that order.
+pub async fn funds(tx: &TenantTx, contracts: &[ContractId]) -> Result<Vec<fund::Model>, DbErr> {
+    use fund::Column;
+    let mut rows = Vec::new();
+    for chunk in contracts.chunks(5_000) {
+        let ids = chunk.iter().copied();
+        rows.extend(
+            tx.all::<fund::Entity>(|q| q.filter(Column::ContractId.is_in(ids)).order_by_asc(Column::Id)).await?,
+        );
+    }
+    Ok(rows)
+}
+
+pub async fn fund_by_id(tx: &TenantTx, id: FundId) -> Result<Option<fund::Model>, DbErr> {
+    tx.one::<fund::Entity>(|q| q.filter(fund::Column::Id.eq(id))).await
+}
+
+pub async fn all_funds(tx: &TenantTx) -> Result<Vec<fund::Model>, DbErr> {
+    tx.all::<fund::Entity>(|q| q.order_by_asc(fund::Column::Id)).await
+}
+
+pub async fn funds_page(
+    tx: &TenantTx,
+    contract: Option<ContractId>,
+    page: PageRequest,
+) -> Result<Vec<fund::Model>, DbErr> {
+    tx.all::<fund::Entity>(|q| {
+        let q = match contract {
+            Some(contract) => q.filter(fund::Column::ContractId.eq(contract)),
+            None => q,
+        };
+        paged!(q, fund::Column::Id, page)
+    })
+    .await
+}
+
+pub async fn insert_fund(tx: &TenantTx, row: fund::Model) -> Result<(), DbErr> {
+    tx.insert(fund::ActiveModel::from(row)).await
+}
+
+pub async fn openings(tx: &TenantTx, contracts: &[ContractId]) -> Result<Vec<opening::Model>, DbErr> {
+    let mut rows = Vec::new();
+    for chunk in contracts.chunks(5_000) {
+        let ids = chunk.iter().copied();
+        rows.extend(tx.all::<opening::Entity>(|q| q.filter(opening::Column::ContractId.is_in(ids))).await?);
+    }
+    Ok(rows)
+}
+
+pub async fn replace_opening(tx: &TenantTx, row: opening::Model) -> Result<(), DbErr> {
+    use opening::Column;
+    tx.delete::<opening::Entity>(|q| {
+        q.filter(Column::ContractId.eq(row.contract_id)).filter(Column::Currency.eq(row.currency.clone()))
+    })
+    .await?;
+    tx.insert(opening::ActiveModel::from(row)).await
+}

@@ -1,0 +1,28 @@
+//! Versions of contracts: their steps, the policy of approvals, test cases and templates.
+
+use sea_orm_migration::prelude::*;
+use sea_orm_migration::sea_orm::DatabaseBackend;
+
+pub struct Migration;
+
+impl MigrationName for Migration {
+    fn name(&self) -> &str {
+        "m0009_versions"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let (backend, connection) = (manager.get_database_backend(), manager.get_connection());
+        connection.execute_unprepared(&crate::dialect(include_str!("m0009_versions.sql"), backend)).await?;
+        if backend == DatabaseBackend::Postgres {
+            connection.execute_unprepared(include_str!("walls.pgsql")).await?;
+        }
+        Ok(())
+    }
+}

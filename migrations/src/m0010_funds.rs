@@ -1,0 +1,28 @@
+//! What is paid beforehand under contracts, and the balances with which contracts move in.
+
+use sea_orm_migration::prelude::*;
+use sea_orm_migration::sea_orm::DatabaseBackend;
+
+pub struct Migration;
+
+impl MigrationName for Migration {
+    fn name(&self) -> &str {
+        "m0010_funds"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let (connection, backend) = (manager.get_connection(), manager.get_database_backend());
+        connection.execute_unprepared(&crate::dialect(include_str!("m0010_funds.sql"), backend)).await?;
+        if backend == DatabaseBackend::Postgres {
+            connection.execute_unprepared(include_str!("walls.pgsql")).await?;
+        }
+        Ok(())
+    }
+}
