@@ -166,16 +166,13 @@ fn scopes(own: &ActiveVersion, overlapping: &[&ActiveVersion], around: &Around<'
 }
 
 fn pool(own: &ActiveVersion, around: &Around<'_>, found: &mut Vec<Warning>) {
-    let pool_of = |terms: &Terms| terms.advance.as_ref().and_then(|advance| advance.pool.clone());
-    let Some(pool) = pool_of(&own.terms) else { return };
+    let Some(pool) = own.terms.pool() else { return };
     let shares = |other: &ActiveVersion| {
-        other.partner == own.partner
-            && other.terms.currency == own.terms.currency
-            && pool_of(&other.terms).as_ref() == Some(&pool)
+        other.partner == own.partner && other.terms.currency == own.terms.currency && other.terms.pool() == Some(pool)
     };
     if !around.others.iter().any(shares) {
         let currency = Value::Number(own.terms.currency.clone());
-        let said = say!("warning.POOL_ALONE", currency = currency, pool = &pool);
+        let said = say!("warning.POOL_ALONE", currency = currency, pool = pool);
         found.push(Warning::new(WarningCode::PoolAlone, "advance.pool", said));
     }
 }

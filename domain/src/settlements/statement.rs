@@ -104,6 +104,7 @@ pub(super) async fn loaded_in(tx: &TenantTx, contracts: &[ContractId]) -> Result
     let closed: Vec<SettlementId> =
         settlements.iter().filter(|row| row.state == State::Closed.as_str()).map(|row| row.id).collect();
     let late: HashSet<SettlementId> = store::touched_late(tx, &closed).await?.into_iter().collect();
+    let firsts = firsts(&settlements);
     let chains = suffixes(settlements, &late);
     let ids: Vec<SettlementId> = chains.iter().flatten().map(|row| row.id).collect();
     let mut accruals: HashMap<SettlementId, Vec<Accrual>> = HashMap::new();
@@ -126,6 +127,8 @@ pub(super) async fn loaded_in(tx: &TenantTx, contracts: &[ContractId]) -> Result
     let mut loaded = Vec::with_capacity(chains.len());
     for rows in chains {
         let Some(first) = rows.first() else { continue };
+        let place = (first.contract_id, first.currency.clone());
+        let beforehand = beginning(beforehand.get(&place).cloned().unwrap_or_default(), first, &firsts);
         let mut accounts = Vec::with_capacity(rows.len());
         for row in &rows {
             accounts.push(account_of(row, accruals.remove(&row.id), lines.remove(&row.id))?);
@@ -133,7 +136,7 @@ pub(super) async fn loaded_in(tx: &TenantTx, contracts: &[ContractId]) -> Result
         loaded.push(Chain {
             accounts,
             posted: rows.iter().filter_map(|row| posted.get(&row.id)).flatten().cloned().collect(),
-            beforehand: beforehand.get(&(first.contract_id, first.currency.clone())).cloned().unwrap_or_default(),
+            beforehand,
             versions: versions.get(&first.contract_id).cloned().unwrap_or_default(),
             asset: asset_of(&assets, &first.currency)?,
         });
@@ -152,6 +155,7 @@ pub(crate) async fn standing_at_in(
 ) -> Result<(Beforehand, BTreeSet<Period>)> {
     let mut rows = store::of_contracts(tx, &[contract]).await?;
     rows.retain(|row| row.currency == asset.code && row.period_start < window.end);
+    let firsts = firsts(&rows);
     let (within, before): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| window.start <= row.period_start);
     let closed: Vec<SettlementId> =
         before.iter().filter(|row| row.state == State::Closed.as_str()).map(|row| row.id).collect();
@@ -170,7 +174,10 @@ pub(crate) async fn standing_at_in(
     }
     let own = HashMap::from([(contract, versions.to_vec())]);
     let mut beforehand = funds::beforehand_in(tx, &[contract], &own).await?;
-    let beforehand = beforehand.remove(&(contract, asset.code.clone())).unwrap_or_default();
+    let mut beforehand = beforehand.remove(&(contract, asset.code.clone())).unwrap_or_default();
+    if let Some(first) = before.first() {
+        beforehand = beginning(beforehand, first, &firsts);
+    }
     let opening = carried(&accounts, &posted, &beforehand, versions, asset)?;
     let beforehand = Beforehand { opening, ..beforehand };
     Ok((beforehand, within.iter().map(|row| Period { start: row.period_start, end: row.period_end }).collect()))
@@ -190,6 +197,24 @@ fn suffixes(settlements: Vec<Settlement>, late: &HashSet<SettlementId>) -> Vec<V
         rows.split_off(first.saturating_sub(1))
     };
     chains.into_values().map(suffix).collect()
+}
+
+/// The first settlement of each contract and currency.
+fn firsts(settlements: &[Settlement]) -> HashSet<SettlementId> {
+    let mut firsts: HashMap<(ContractId, &str), &Settlement> = HashMap::new();
+    for row in settlements {
+        let first = firsts.entry((row.contract_id, &row.currency)).or_insert(row);
+        if row.period_start < first.period_start {
+            *first = row;
+        }
+    }
+    firsts.into_values().map(|row| row.id).collect()
+}
+
+/// A chain that does not begin with the first settlement takes what its own first one left, which may be nothing: what
+/// was carried in at the very beginning does not come again.
+fn beginning(beforehand: Beforehand, first: &Settlement, firsts: &HashSet<SettlementId>) -> Beforehand {
+    if firsts.contains(&first.id) { beforehand } else { Beforehand { opening: Carry::default(), ..beforehand } }
 }
 
 fn account_of(row: &Settlement, accruals: Option<Vec<Accrual>>, lines: Option<Vec<Line>>) -> Result<Account> {

@@ -162,6 +162,29 @@ async fn a_contract_moves_in_with_its_balances() {
     assert_eq!(refused, ["WRONG_STATE contractId"], "a settlement is closed");
 }
 
+/// What was carried in at the beginning is used up once, also where a settlement after it came to nothing at all.
+#[tokio::test]
+async fn what_a_contract_moved_in_with_does_not_come_again() {
+    let world = World::new().await;
+    let contract = world.contract("moved", json!({ "minimumPayout": "5" })).await;
+    let opening = OpeningBalances {
+        contract,
+        currency: "EUR".to_owned(),
+        carried_base: vec![(String::new(), "-100".to_owned())],
+        carried_amount: "2".to_owned(),
+        year: None,
+    };
+    world.admin.set_opening_balances(opening).await.expect("it is set");
+    world.recorded(&[stake("1", "400", "01-10")]).await;
+    assert_eq!(world.total(contract, "2024-01").await, 3_000 + 200);
+    world.close_next(contract).await;
+    // Nothing happens in February, so that its close freezes nothing.
+    world.close_next(contract).await;
+    world.recorded(&[stake("2", "400", "03-10")]).await;
+    assert_eq!(world.total(contract, "2024-03").await, 4_000);
+    world.check_books().await;
+}
+
 #[tokio::test]
 async fn what_makes_no_sense_is_refused_by_path() {
     let world = World::new().await;
