@@ -102,10 +102,15 @@ async fn statements(world: &World, contract: ContractId) -> Vec<String> {
     shown
 }
 
-fn lines(file: &[u8]) -> Vec<String> {
+/// What a file says, where it can be read to its end.
+fn unpacked(file: &[u8]) -> Option<String> {
     let mut text = String::new();
-    zstd::Decoder::new(file).expect("a frame").read_to_string(&mut text).expect("a whole frame");
-    text.lines().map(str::to_owned).collect()
+    zstd::Decoder::new(file).ok()?.read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
+fn lines(file: &[u8]) -> Vec<String> {
+    unpacked(file).expect("a whole frame").lines().map(str::to_owned).collect()
 }
 
 /// A file with other lines in it, whole as far as zstd can say.
@@ -214,16 +219,23 @@ async fn a_file_that_is_damaged_or_cut_leaves_nothing() {
     let (world, _) = lived_in(Arc::new(TestApp::embedded().await), "acme").await;
     let (file, _) = exported(&world.app.domain, "acme").await;
     let target = TestApp::new().await;
+    let whole = unpacked(&file).expect("a whole frame");
+    let mut damaged = 0;
     for part in 0..40 {
         let place = part * (file.len() - 1) / 39;
         let mut flipped = file.clone();
         flipped[place] ^= 0x10;
-        let told = refusal(&target, &flipped).await;
-        // Most are found where they are, some by what they make of a row, and all of them by the checksum at the end.
-        assert!(told.contains("the file") || told.contains(" does not go in: "), "byte {place}: {told}");
+        // A bit may decide from which of two equal places text is copied: then nothing of it is damaged.
+        if unpacked(&flipped).is_none_or(|text| text != whole) {
+            damaged += 1;
+            let told = refusal(&target, &flipped).await;
+            // Most are found where they are, some by what they make of a row, and all by the checksum at the end.
+            assert!(told.contains("the file") || told.contains(" does not go in: "), "byte {place}: {told}");
+        }
         let told = refusal(&target, &file[..place]).await;
         assert!(told.starts_with("the file is "), "cut to {place}: {told}");
     }
+    assert!(damaged > 30, "{damaged} of 40");
     let all = lines(&file);
     let legs = line_of(&all, r#"{"table":{"name":"ledger_legs""#);
     let told = refusal(&target, &with_lines(&all[..legs + 2])).await;
