@@ -127,6 +127,7 @@ impl Scoped {
         }
         while self.score_late().await? {}
         self.tell_of_cases().await?;
+        self.tell_of_credit().await?;
         Ok(())
     }
 

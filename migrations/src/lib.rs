@@ -23,6 +23,7 @@ mod m0007_partitions;
 mod m0008_clauses;
 mod m0009_versions;
 mod m0010_funds;
+mod m0014_credit;
 pub mod partitions;
 
 /// The digits of "saldo".
@@ -44,6 +45,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0008_clauses::Migration),
             Box::new(m0009_versions::Migration),
             Box::new(m0010_funds::Migration),
+            Box::new(m0014_credit::Migration),
         ]
     }
 }

@@ -39,6 +39,10 @@ pub struct ContractTestCase {
     pub carried_base: Vec<ContractTestCarried>,
     /// What the period before left below the minimum payout, in major units; null where nothing is.
     pub carried_amount: Option<Decimal>,
+    /// Advances that are not recouped yet, in major units; null where there are none.
+    pub advanced: Option<Decimal>,
+    /// Prepaid credit that is left, at its face value in major units; null where there is none.
+    pub credit: Option<Decimal>,
     /// The total that it has to give, in major units of the contract's currency.
     pub expected_total: Decimal,
     /// The lines with an amount that it has to give; null where only the total counts.
@@ -123,6 +127,9 @@ pub struct ContractTestLine {
     pub code: LineCode,
     /// The code of the rate table's row; null for lines that have none.
     pub rate_class: Option<String>,
+    /// The code of the fee, or the clause that bounds the sum (`cap`, `minimumGuarantee`); a line without one stands for
+    /// all of its code and class that are not expected with theirs.
+    pub clause: Option<String>,
     /// In major units of the contract's currency.
     pub amount: Decimal,
 }
@@ -147,6 +154,8 @@ impl From<TestCase> for ContractTestCase {
             players: case.players.into_iter().map(player).collect(),
             carried_base: case.carried_base.into_iter().map(carried).collect(),
             carried_amount: case.carried_amount.map(Decimal),
+            advanced: case.advanced.map(Decimal),
+            credit: case.credit.map(Decimal),
             expected_total: Decimal(case.expected.total),
             expected_lines: case.expected.lines.map(lines),
         }
@@ -156,7 +165,7 @@ impl From<TestCase> for ContractTestCase {
 impl ContractTestLine {
     fn of(line: case::ExpectedLine) -> Option<Self> {
         let code = settlement::LineCode::parse(&line.code)?.into();
-        Some(Self { code, rate_class: line.rate_class, amount: Decimal(line.amount) })
+        Some(Self { code, rate_class: line.rate_class, clause: line.clause, amount: Decimal(line.amount) })
     }
 }
 
@@ -203,6 +212,10 @@ pub struct SaveContractTestCaseInput {
     carried_base: Vec<ContractTestCarried>,
     /// What the period before left below the minimum payout, in major units.
     carried_amount: Option<Decimal>,
+    /// Advances that are not recouped yet, in major units.
+    advanced: Option<Decimal>,
+    /// Prepaid credit that is left, at its face value in major units.
+    credit: Option<Decimal>,
     /// The total that it has to give, in major units; or else `acceptVersion`.
     expected_total: Option<Decimal>,
     /// The lines with an amount that it has to give; only the total counts when absent.
@@ -226,6 +239,7 @@ impl SaveContractTestCaseInput {
         let line = |line: ContractTestLine| case::ExpectedLine {
             code: settlement::LineCode::from(line.code).as_str().to_owned(),
             rate_class: line.rate_class,
+            clause: line.clause,
             amount: line.amount.0,
         };
         let products = self.products.into_iter().map(|of| (of.product, of.category));
@@ -239,6 +253,8 @@ impl SaveContractTestCaseInput {
             players: once_each(players, "players")?,
             carried_base: once_each(carried, "carriedBase")?,
             carried_amount: self.carried_amount.map(|amount| amount.0),
+            advanced: self.advanced.map(|amount| amount.0),
+            credit: self.credit.map(|amount| amount.0),
             expected: case::Expected {
                 total,
                 lines: self.expected_lines.map(|lines| lines.into_iter().map(line).collect()),

@@ -107,6 +107,8 @@ pub struct ContractTestedLine {
     pub code: Option<LineCode>,
     /// The code of the rate table's row.
     pub rate_class: Option<String>,
+    /// The code of the fee, or the clause that bounds the sum, where lines of it are told apart.
+    pub clause: Option<String>,
     /// Null where the case expects no such line, or names no lines.
     pub expected: Option<Decimal>,
     /// Null where there is no such line.
@@ -120,6 +122,7 @@ impl From<case::CaseResult> for ContractTestResult {
         let line = |line: case::Compared| ContractTestedLine {
             code: settlement::LineCode::parse(&line.code).map(LineCode::from),
             rate_class: line.rate_class,
+            clause: line.clause,
             expected: line.expected.map(Decimal),
             amount: line.got.map(Decimal),
             matches: line.matches,

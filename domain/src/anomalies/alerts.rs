@@ -3,7 +3,7 @@
 use super::alert::{Plan, plan};
 use super::case::CaseKind;
 use super::{Case, read_reasons, reason, store};
-use crate::caller::{Scoped, Writer};
+use crate::caller::{Role, Scoped, Writer};
 use crate::db::TenantTx;
 use crate::error::{Fault, Result};
 use crate::notifications::mail::{CaseMail, case_mail, digest_mail};
@@ -49,7 +49,7 @@ impl Scoped {
                 })
             };
             let mut mails = Vec::new();
-            for to in notifications::recipients_in(tx).await? {
+            for to in notifications::recipients_in(tx, Role::Risk).await? {
                 let cases: Vec<CaseMail> = untold.iter().map(|case| shown(case, to.language)).collect::<Result<_>>()?;
                 if plan == Plan::Digest {
                     mails.push(NewMail { letter: digest_mail(&cases, to.language)?, to });

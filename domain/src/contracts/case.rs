@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Code, Problem};
 use crate::ids::SourceId;
 use crate::money::{Asset, Minor, MoneyError, Units};
-use crate::settlements::settlement::{Carry, LineCode};
+use crate::settlements::settlement::{Carry, Funds, LineCode};
 use crate::transactions::transaction::{Draft, Fact, Known, Player};
 
 /// Cases of one contract.
@@ -33,6 +33,10 @@ pub struct TestCase {
     pub carried_base: BTreeMap<String, String>,
     /// What the period before left below the minimum payout.
     pub carried_amount: Option<String>,
+    /// Advances that are not recouped yet.
+    pub advanced: Option<String>,
+    /// Prepaid credit that is left, at its face value.
+    pub credit: Option<String>,
     pub expected: Expected,
 }
 
@@ -57,6 +61,10 @@ pub struct ExpectedLine {
     /// As lines have it: `REVENUE_SHARE`.
     pub code: String,
     pub rate_class: Option<String>,
+    /// Of a fee or a bound, which one; a line without stands for all of its code and class that are not expected with
+    /// theirs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clause: Option<String>,
     pub amount: String,
 }
 
@@ -75,6 +83,8 @@ pub struct CaseResult {
 pub struct Compared {
     pub code: String,
     pub rate_class: Option<String>,
+    #[serde(default)]
+    pub clause: Option<String>,
     /// Major units; absent where the case does not expect such a line, or does not say.
     pub expected: Option<String>,
     /// Absent where there is no such line.
@@ -94,8 +104,9 @@ impl CaseResult {
         }
         let shown = |amount: &Option<String>| amount.clone().unwrap_or_else(|| "no such line".to_owned());
         let differs = self.lines.iter().filter(|line| !line.matches).map(|line| {
-            let class = line.rate_class.as_ref().map(|class| format!(" {class}")).unwrap_or_default();
-            format!("{}{class}: expected {}, got {}", line.code, shown(&line.expected), shown(&line.got))
+            let of: String =
+                [&line.rate_class, &line.clause].into_iter().flatten().map(|of| format!(" {of}")).collect();
+            format!("{}{of}: expected {}, got {}", line.code, shown(&line.expected), shown(&line.got))
         });
         let total = (!self.total.matches)
             .then(|| format!("total: expected {}, got {}", shown(&self.total.expected), shown(&self.total.got)));
@@ -181,11 +192,24 @@ pub(super) fn amounts(case: &TestCase, asset: &Asset) -> Result<Carry, Problem> 
         carry.amount = asset.parse_minor(amount).map_err(|error| named("carriedAmount".to_owned(), error))?;
     }
     expected(case, asset)?;
+    funds(case, asset)?;
     Ok(carry)
 }
 
-/// Where a line's amount belongs.
-pub(super) type Place = (LineCode, Option<String>);
+/// What was paid beforehand.
+pub(super) fn funds(case: &TestCase, asset: &Asset) -> Result<Funds, Problem> {
+    let amount = |path: &str, text: &Option<String>| {
+        let amount = asset.parse_minor(text.as_deref().unwrap_or("0"));
+        match amount.map_err(|error| Problem::new(Code::BadAmount, path, error.to_string()))? {
+            amount if amount < Minor::ZERO => Err(Problem::new(Code::NegativeAmount, path, "is negative")),
+            amount => Ok(amount),
+        }
+    };
+    Ok(Funds { advanced: amount("advanced", &case.advanced)?, credit: amount("credit", &case.credit)? })
+}
+
+/// Where a line's amount belongs: its code, class and clause.
+pub(super) type Place = (LineCode, Option<String>, Option<String>);
 pub(super) type Lines = BTreeMap<Place, i128>;
 
 pub(super) fn expected(case: &TestCase, asset: &Asset) -> Result<(Minor, Option<Lines>), Problem> {
@@ -198,7 +222,7 @@ pub(super) fn expected(case: &TestCase, asset: &Asset) -> Result<(Minor, Option<
         let path = format!("expected.lines.{position}.amount");
         let amount = asset.parse_minor(&line.amount).map_err(|error| named(path, error))?;
         if let Some(code) = LineCode::parse(&line.code) {
-            *lines.entry((code, line.rate_class.clone())).or_default() += i128::from(amount.0);
+            *lines.entry((code, line.rate_class.clone(), line.clause.clone())).or_default() += i128::from(amount.0);
         }
     }
     Ok((total, Some(lines)))

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::book::{Book, PlayerVersion, ProductVersion};
 use super::case::{
-    CasePlayer, CaseResult, Compared, Expected, ExpectedLine, Lines, Place, TestCase, amounts, expected, facts,
+    CasePlayer, CaseResult, Compared, Expected, ExpectedLine, Lines, Place, TestCase, amounts, expected, facts, funds,
     pseudonym,
 };
 use super::contract::ActiveVersion;
@@ -15,7 +15,7 @@ use super::pricing::Pricer;
 use crate::error::{Code, Problem};
 use crate::ids::{SettlementId, SourceId};
 use crate::money::{Asset, Minor, MoneyError, Units};
-use crate::settlements::settlement::{Accrual, Clauses, Computed, Funds, compute};
+use crate::settlements::settlement::{Accrual, Clauses, Computed, compute};
 use crate::settlements::{Delta, DeltaKey, Deltas};
 use crate::time::Timestamp;
 use crate::transactions::transaction::{Fact, Kind};
@@ -41,9 +41,9 @@ pub fn accepted(
 ) -> Result<Expected, Problem> {
     let (computed, asset) = calculate(case, version, assets)?;
     let mut lines = Vec::new();
-    for ((code, rate_class), amount) in with_amounts(&computed) {
+    for ((code, rate_class, clause), amount) in with_amounts(&computed, None) {
         let amount = asset.format_minor(Minor::narrow(amount).map_err(overflow)?);
-        lines.push(ExpectedLine { code: code.as_str().to_owned(), rate_class, amount });
+        lines.push(ExpectedLine { code: code.as_str().to_owned(), rate_class, clause, amount });
     }
     Ok(Expected { total: asset.format_minor(computed.total), lines: Some(lines) })
 }
@@ -60,11 +60,11 @@ fn calculate(
     let source = terms.scope.sources.first().copied().unwrap_or(SourceId::NONE);
     let facts = facts(case, source, assets)?;
     let (accruals, period) = accruals(case, &facts, version)?;
-    let carried = amounts(case, &asset)?;
+    let (carried, funds) = (amounts(case, &asset)?, funds(case, &asset)?);
     let period = period.unwrap_or_else(|| terms.cycle.period(version.valid_from));
     let versions = std::slice::from_ref(version);
     let clauses = Clauses::new(versions, &asset)?;
-    let computed = compute(SettlementId::NONE, period, &accruals, &carried, Vec::new(), &Funds::default(), &clauses)?;
+    let computed = compute(SettlementId::NONE, period, &accruals, &carried, Vec::new(), &funds, &clauses)?;
     Ok((computed, asset))
 }
 
@@ -171,18 +171,22 @@ fn book(case: &TestCase, version: &ActiveVersion) -> Result<Book, Problem> {
     Book::new(versions, case.products.iter().map(category).collect(), case.players.iter().map(player).collect())
 }
 
-/// The lines that have an amount, added up by code and class.
-fn with_amounts(computed: &Computed) -> Lines {
+/// The lines that have an amount, added up by code, class and clause; but those whose clause is not `wanted`, where that
+/// is said, without it.
+fn with_amounts(computed: &Computed, wanted: Option<&Lines>) -> Lines {
     let mut lines = Lines::new();
     for line in computed.lines.iter().filter(|line| line.amount != Minor::ZERO) {
-        *lines.entry((line.code, line.rate_class.clone())).or_default() += i128::from(line.amount.0);
+        let own = (line.code, line.rate_class.clone(), line.clause.clone());
+        let common = (line.code, line.rate_class.clone(), None);
+        let merged = wanted.is_some_and(|wanted| !wanted.contains_key(&own) && wanted.contains_key(&common));
+        *lines.entry(if merged { common } else { own }).or_default() += i128::from(line.amount.0);
     }
     lines
 }
 
 fn compare(computed: &Computed, total: Minor, wanted: Option<Lines>, asset: &Asset) -> (Vec<Compared>, Compared) {
     let shown = |amount: i128| Minor::narrow(amount).map_or_else(|_| amount.to_string(), |it| asset.format_minor(it));
-    let got = with_amounts(computed);
+    let got = with_amounts(computed, wanted.as_ref());
     let places: BTreeSet<&Place> = got.keys().chain(wanted.iter().flat_map(BTreeMap::keys)).collect();
     let line = |place: &Place| {
         let (there, expected) =
@@ -190,6 +194,7 @@ fn compare(computed: &Computed, total: Minor, wanted: Option<Lines>, asset: &Ass
         Compared {
             code: place.0.as_str().to_owned(),
             rate_class: place.1.clone(),
+            clause: place.2.clone(),
             expected: expected.map(shown),
             got: there.map(shown),
             // A line of nothing and no line are the same.
@@ -199,6 +204,7 @@ fn compare(computed: &Computed, total: Minor, wanted: Option<Lines>, asset: &Ass
     let total = Compared {
         code: "TOTAL".to_owned(),
         rate_class: None,
+        clause: None,
         expected: Some(asset.format_minor(total)),
         got: Some(asset.format_minor(computed.total)),
         matches: total == computed.total,

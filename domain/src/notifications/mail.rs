@@ -57,6 +57,33 @@ pub struct InvitationMail<'a> {
     pub link: Option<&'a str>,
 }
 
+/// Prepaid credit that gets low or is used up; amounts in major units.
+#[derive(Clone, Debug)]
+pub struct CreditMail {
+    pub tenant_name: String,
+    pub contract: String,
+    pub currency: String,
+    /// Nothing is left, or less.
+    pub empty: bool,
+    pub left: String,
+    pub low: Option<String>,
+    pub bought: String,
+}
+
+/// The mail about credit of one contract.
+pub(crate) fn credit_mail(credit: &CreditMail, language: Language) -> Result<Letter, Fault> {
+    let value = context! {
+        tenant => line(&credit.tenant_name),
+        contract => line(&credit.contract),
+        currency => line(&credit.currency),
+        empty => credit.empty,
+        left => line(&credit.left),
+        low => credit.low.as_deref().map(line),
+        bought => line(&credit.bought),
+    };
+    letter("credit", language, &value)
+}
+
 /// The mail about one case.
 pub fn case_mail(case: &CaseMail, language: Language) -> Result<Letter, Fault> {
     letter("case", language, &case_value(case))
@@ -147,11 +174,15 @@ fn grouped(number: u64) -> String {
 }
 
 /// By name; the last part of it says the format.
-const TEMPLATES: [(&str, &str); 12] = [
+const TEMPLATES: [(&str, &str); 16] = [
     ("case.en.txt", include_str!("templates/case.en.txt")),
     ("case.en.html", include_str!("templates/case.en.html")),
     ("case.ko.txt", include_str!("templates/case.ko.txt")),
     ("case.ko.html", include_str!("templates/case.ko.html")),
+    ("credit.en.txt", include_str!("templates/credit.en.txt")),
+    ("credit.en.html", include_str!("templates/credit.en.html")),
+    ("credit.ko.txt", include_str!("templates/credit.ko.txt")),
+    ("credit.ko.html", include_str!("templates/credit.ko.html")),
     ("digest.en.txt", include_str!("templates/digest.en.txt")),
     ("digest.en.html", include_str!("templates/digest.en.html")),
     ("digest.ko.txt", include_str!("templates/digest.ko.txt")),

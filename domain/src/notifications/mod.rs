@@ -95,10 +95,10 @@ fn body_purpose(tenant: TenantId, mail: MailId) -> String {
     format!("the body of {mail} of {tenant}")
 }
 
-/// Who is told of what is odd: the tenant's own risk staff that can sign in, or its administrators where it has none.
-/// The transaction must not be a partner's.
-pub(crate) async fn recipients_in(tx: &TenantTx) -> Result<Vec<Recipient>> {
-    let mut staff = tenants::staff_in(tx, Role::Risk).await?;
+/// Who is told of what is theirs to see to: the tenant's own staff of a role that can sign in, or its administrators
+/// where it has none. The transaction must not be a partner's.
+pub(crate) async fn recipients_in(tx: &TenantTx, role: Role) -> Result<Vec<Recipient>> {
+    let mut staff = tenants::staff_in(tx, role).await?;
     if staff.is_empty() {
         staff = tenants::staff_in(tx, Role::Admin).await?;
     }
@@ -109,6 +109,6 @@ impl Scoped {
     /// Who is told of what is odd. For administrators.
     pub async fn alert_recipients(&self) -> Result<Vec<Recipient>> {
         self.require(Permission::Administer)?;
-        recipients_in(&self.read().await?).await
+        recipients_in(&self.read().await?, Role::Risk).await
     }
 }

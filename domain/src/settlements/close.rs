@@ -18,7 +18,7 @@ use super::accrue::{Opening, open_in};
 use super::blockers::{Blocker, NamedSource, Situation, blockers};
 use super::settlement::LineCode;
 use super::statement::{Statement, columns_of, rows_of, statements_in};
-use super::{Settlement, State, funds, holds, store};
+use super::{Settlement, State, credit, holds, store};
 
 impl Scoped {
     /// Closes a settlement: freezes its lines, posts it and opens the next period with what is carried. Closing it
@@ -95,7 +95,7 @@ async fn close_in(
     store::freeze(tx, closed.clone()).await?;
     store::insert_lines(tx, rows_of(tx, closed.id, &statement.lines)).await?;
     let book = ledger::Book { settlement: closed.id, partner: closed.partner_id, currency: &closed.currency };
-    funds::draw_in(tx, scoped.clock(), &book, closed.contract_id, statement).await?;
+    credit::draw_in(tx, scoped.clock(), &book, closed.contract_id, statement).await?;
     ledger::close_in(tx, scoped.clock(), &book, closing(statement)?).await?;
     holds::post_in(tx, scoped.clock(), &closed, statement).await?;
     open_next_in(scoped, tx, &closed, versions).await?;

@@ -93,11 +93,27 @@ fn cost_of(face: Minor, percent: Rate, asset: &Asset) -> Option<Minor> {
 }
 
 /// How a balance of prepaid credit stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CreditState {
     Enough,
     Low,
     Empty,
+}
+
+impl CreditState {
+    pub const ALL: [Self; 3] = [Self::Enough, Self::Low, Self::Empty];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Enough => "ENOUGH",
+            Self::Low => "LOW",
+            Self::Empty => "EMPTY",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
+    }
 }
 
 pub fn credit_state(left: Units, low: Option<Minor>, asset: &Asset) -> CreditState {

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use chrono::NaiveDate;
 
 use crate::caller::{Permission, Scoped, Writer};
-use crate::clock::Clock;
 use crate::contracts::contract::ActiveVersion;
 use crate::db::TenantTx;
 use crate::error::{Code, Error, Fault, Problem, Result};
@@ -20,8 +19,8 @@ use super::accrue::{Opening, open_in};
 use super::chain::Beforehand;
 use super::fund::{self, CreditState, FundKind};
 use super::settlement::{CarriedBase, Carry, Funds, YearTiers};
-use super::statement::{Statement, carry_of, statements_in};
-use super::{FundEntry, Settlement, recoup, store, tables};
+use super::statement::{carry_of, statements_in};
+use super::{FundEntry, Settlement, store, tables};
 
 #[derive(Clone)]
 pub struct NewFund {
@@ -61,6 +60,8 @@ pub struct FundsOf {
     pub bought: Minor,
     pub drawn: Units,
     pub credit: Option<CreditState>,
+    /// Below it, credit is low.
+    pub low: Option<Minor>,
     /// The newest that the supplier said was left, and when.
     pub supplier: Option<(Minor, String)>,
 }
@@ -157,26 +158,28 @@ impl Scoped {
     /// What is left of what was paid beforehand, by contract and in the order of currencies.
     pub async fn funds(&self, contracts: &[ContractId]) -> Result<HashMap<ContractId, Vec<FundsOf>>> {
         self.require(Permission::Read)?;
-        let tx = self.read().await?;
-        let mut entries: BTreeMap<(ContractId, String), Vec<FundEntry>> = BTreeMap::new();
-        for row in tables::funds(&tx, contracts).await? {
-            entries.entry((row.contract_id, row.currency.clone())).or_default().push(row);
-        }
-        let versions = contracts::active_versions_of_in(&tx, contracts).await?;
-        let latest = latest_in(&tx, contracts).await?;
-        let codes: BTreeSet<&str> = entries.keys().map(|(_, currency)| currency.as_str()).collect();
-        let assets = catalogue::assets_by_codes_in(&tx, codes.iter().copied()).await?;
-        let mut funds: HashMap<ContractId, Vec<FundsOf>> = HashMap::new();
-        for ((contract, currency), entries) in entries {
-            let Some(asset) = assets.get(&currency) else { continue };
-            let carry = latest.get(&(contract, currency.clone())).cloned().unwrap_or_default();
-            let of =
-                versions.iter().filter(|version| version.contract == contract && version.terms.currency == currency);
-            let version = of.max_by_key(|version| version.valid_from);
-            funds.entry(contract).or_default().push(funds_of(asset, &entries, &carry, version)?);
-        }
-        Ok(funds)
+        funds_in(&self.read().await?, contracts).await
     }
+}
+
+pub(super) async fn funds_in(tx: &TenantTx, contracts: &[ContractId]) -> Result<HashMap<ContractId, Vec<FundsOf>>> {
+    let mut entries: BTreeMap<(ContractId, String), Vec<FundEntry>> = BTreeMap::new();
+    for row in tables::funds(tx, contracts).await? {
+        entries.entry((row.contract_id, row.currency.clone())).or_default().push(row);
+    }
+    let versions = contracts::active_versions_of_in(tx, contracts).await?;
+    let latest = latest_in(tx, contracts).await?;
+    let codes: BTreeSet<&str> = entries.keys().map(|(_, currency)| currency.as_str()).collect();
+    let assets = catalogue::assets_by_codes_in(tx, codes.iter().copied()).await?;
+    let mut funds: HashMap<ContractId, Vec<FundsOf>> = HashMap::new();
+    for ((contract, currency), entries) in entries {
+        let Some(asset) = assets.get(&currency) else { continue };
+        let carry = latest.get(&(contract, currency.clone())).cloned().unwrap_or_default();
+        let of = versions.iter().filter(|version| version.contract == contract && version.terms.currency == currency);
+        let version = of.max_by_key(|version| version.valid_from);
+        funds.entry(contract).or_default().push(funds_of(asset, &entries, &carry, version)?);
+    }
+    Ok(funds)
 }
 
 /// The carry of the newest settlement of each contract and currency: what was taken up to now.
@@ -204,11 +207,12 @@ fn funds_of(asset: &Asset, entries: &[FundEntry], carry: &Carry, version: Option
         bought: sum(FundKind::Credit)?,
         drawn: carry.drawn,
         credit: None,
+        low: None,
         supplier: supplier.map(|row| (row.amount, row.happened_on.clone())),
     };
     if let Some(prepaid) = version.and_then(|version| version.terms.prepaid.as_ref()) {
-        let low = prepaid.low_balance.as_deref().and_then(|low| asset.parse_minor(low).ok());
-        funds.credit = funds.left().map(|left| fund::credit_state(left, low, asset));
+        funds.low = prepaid.low_balance.as_deref().and_then(|low| asset.parse_minor(low).ok());
+        funds.credit = funds.left().map(|left| fund::credit_state(left, funds.low, asset));
     }
     Ok(funds)
 }
@@ -372,27 +376,4 @@ async fn pool_in(
         *funds = Funds { advanced: left, ..*funds };
     }
     Ok(())
-}
-
-/// Makes expense of what the credit cost that a settlement drew.
-pub(super) async fn draw_in(
-    tx: &TenantTx,
-    clock: &Clock,
-    book: &ledger::Book<'_>,
-    contract: ContractId,
-    statement: &Statement,
-) -> Result<()> {
-    let drawn = statement.lines.iter().filter(|line| line.code == super::settlement::LineCode::Drawn);
-    let drawn: i64 = drawn.filter_map(|line| line.base).map(|base| base.0).sum();
-    if drawn == 0 {
-        return Ok(());
-    }
-    let mut entries = tables::funds(tx, &[contract]).await?;
-    entries.retain(|row| row.currency == book.currency);
-    let (lots, after) = (fund::lots(&entries), statement.carry_out.drawn);
-    let corrupt = |error: crate::money::MoneyError| Fault::Corrupt(error.to_string());
-    let before = after.checked_sub(Units(drawn)).map_err(corrupt)?;
-    let cost = |drawn: Units| recoup::cost_of(&statement.asset, &lots, drawn).map_err(corrupt);
-    let cost = cost(after)?.checked_sub(cost(before)?).map_err(corrupt)?;
-    ledger::post_in(tx, clock, book, Reason::Draw, posting::draw(cost)).await
 }

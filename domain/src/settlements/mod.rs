@@ -9,6 +9,7 @@ mod check;
 mod clauses;
 mod close;
 mod counted;
+mod credit;
 mod deductions;
 mod explain;
 mod fed;

@@ -1,4 +1,4 @@
-//! The tables `contract_funds` and `opening_balances`.
+//! The tables `contract_funds`, `opening_balances` and `credit_states`.
 
 use sea_orm::entity::prelude::*;
 use sea_orm::{DbErr, QueryFilter, QueryOrder};
@@ -57,6 +57,39 @@ pub mod opening {
     }
 
     tenant_owned!(Reach::Contract(Column::ContractId));
+}
+
+pub mod credit {
+    use super::*;
+
+    /// How prepaid credit stood when somebody was told last.
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "credit_states")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub tenant_id: TenantId,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub contract_id: ContractId,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub currency: String,
+        pub state: String,
+        pub changed_at: Timestamp,
+    }
+
+    tenant_owned!(Reach::Contract(Column::ContractId));
+}
+
+pub async fn credit_states(tx: &TenantTx) -> Result<Vec<credit::Model>, DbErr> {
+    tx.all::<credit::Entity>(|q| q).await
+}
+
+pub async fn replace_credit_state(tx: &TenantTx, row: credit::Model) -> Result<(), DbErr> {
+    use credit::Column;
+    tx.delete::<credit::Entity>(|q| {
+        q.filter(Column::ContractId.eq(row.contract_id)).filter(Column::Currency.eq(row.currency.clone()))
+    })
+    .await?;
+    tx.insert(credit::ActiveModel::from(row)).await
 }
 
 /// What was recorded for these contracts, in that order.

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use domain::Role;
 use domain::ids::ContractId;
 use domain::money::Rate;
+use domain::notifications::Language;
 use domain::page::PageRequest;
 use domain::settlements::fund::{CreditState, FundKind};
 use domain::settlements::{FundsOf, NewFund, OpeningBalances};
+use domain::tenants::Invite;
 use serde_json::{Value, json};
 
 use crate::facts::*;
@@ -126,6 +129,45 @@ async fn credit_is_drawn_by_play_and_its_cost_becomes_expense() {
     world.close_next(contract).await;
     world.check_books().await;
     assert_eq!(world.balances().await["PREPAID"], 846_000);
+}
+
+#[tokio::test]
+async fn settlement_staff_are_told_once_when_credit_gets_low_and_once_when_it_is_used_up() {
+    let world = World::new().await;
+    let invite = Invite {
+        email: "sue@acme.test",
+        name: "Sue",
+        role: Role::Settlement,
+        partner: None,
+        language: Language::Ko,
+        send_mail: false,
+    };
+    let invited = world.admin.invite(invite).await.expect("an invitation");
+    world.app.domain.accept_token(invited.token.token.expose(), PASSWORD).await.expect("a member");
+    let told = async || {
+        world.app.domain.chores_of(world.tenant.tenant.id).await;
+        world.app.rows("SELECT recipient || ' ' || subject FROM mails ORDER BY id").await
+    };
+    let terms = json!({ "prepaid": { "lowBalance": "20000" } });
+    let contract = world.contract("reels", terms).await;
+    world.recorded(&[stake("1", "30000", "01-10")]).await;
+    assert_eq!(told().await, [""; 0], "nothing was bought");
+    world.funded(fund(contract, FundKind::Credit, "100000", Some("12"))).await;
+    world.recorded(&[stake("2", "50000", "01-11")]).await;
+    assert_eq!(told().await, [""; 0], "20,000 are left, and that is not below");
+    world.recorded(&[stake("3", "0.01", "01-11")]).await;
+    let low = "sue@acme.test [Saldo] acme Ltd: reels 선불 알 잔액 부족";
+    assert_eq!(told().await, [low]);
+    world.recorded(&[stake("4", "10", "01-11")]).await;
+    assert_eq!(told().await, [low], "told once");
+    world.close_next(contract).await;
+    world.recorded(&[stake("5", "30000", "02-11")]).await;
+    let empty = "sue@acme.test [Saldo] acme Ltd: reels 선불 알 소진";
+    assert_eq!(told().await, [low, empty]);
+    world.funded(fund(contract, FundKind::Credit, "100000", Some("12"))).await;
+    assert_eq!(told().await, [low, empty], "there is enough again");
+    world.recorded(&[stake("6", "150000", "02-12")]).await;
+    assert_eq!(told().await, [low, empty, empty], "what is used up at once is not told as low");
 }
 
 #[tokio::test]

@@ -39,6 +39,7 @@ const IMPURE: &[&str] = &[
     "settlements/check.rs",
     "settlements/close.rs",
     "settlements/counted.rs",
+    "settlements/credit.rs",
     "settlements/explain.rs",
     "settlements/fed.rs",
     "settlements/funds.rs",

@@ -38,7 +38,49 @@ fn told(case: &TestCase, change: Value) -> String {
 }
 
 fn line(code: &str, class: Option<&str>, amount: &str) -> ExpectedLine {
-    ExpectedLine { code: code.to_owned(), rate_class: class.map(str::to_owned), amount: amount.to_owned() }
+    let (code, amount) = (code.to_owned(), amount.to_owned());
+    ExpectedLine { code, rate_class: class.map(str::to_owned), clause: None, amount }
+}
+
+#[test]
+fn fees_are_told_apart_where_the_case_does() {
+    let terms = json!({ "fees": [
+        { "code": "setup", "charge": { "amount": "100" } }, { "code": "rent", "charge": { "amount": "20" } },
+    ] });
+    let mut january = case(vec![fact("1", "STAKE", "1000", json!({}))], "200");
+    let of = |clause: &str, amount: &str| ExpectedLine { clause: Some(clause.to_owned()), ..line("FEE", None, amount) };
+    let share = || line("REVENUE_SHARE", Some("all"), "80");
+    january.expected.lines = Some(vec![share(), of("setup", "100"), of("rent", "20")]);
+    assert_eq!(told(&january, terms.clone()), "passed");
+    january.expected.lines = Some(vec![share(), line("FEE", None, "120")]);
+    assert_eq!(told(&january, terms.clone()), "passed", "a line without a clause stands for all of them");
+    january.expected.lines = Some(vec![share(), of("setup", "100"), line("FEE", None, "20")]);
+    assert_eq!(told(&january, terms.clone()), "passed", "or for the others");
+    january.expected.lines = Some(vec![share(), of("setup", "20"), of("rent", "100")]);
+    assert_eq!(
+        told(&january, terms.clone()),
+        "'January': FEE rent: expected 100.00, got 20.00; FEE setup: expected 20.00, got 100.00"
+    );
+    let accepted = accepted(&january, &active(1, 1, terms), &assets()).expect("lines");
+    assert_eq!(accepted.lines, Some(vec![share_of("80.00"), of("rent", "20.00"), of("setup", "100.00")]));
+}
+
+fn share_of(amount: &str) -> ExpectedLine {
+    line("REVENUE_SHARE", Some("all"), amount)
+}
+
+#[test]
+fn what_was_paid_beforehand_is_part_of_a_case() {
+    let mut january = case(vec![fact("1", "STAKE", "1000", json!({}))], "0");
+    january.advanced = Some("500".to_owned());
+    january.expected.lines = Some(vec![share_of("80"), line("RECOUPED", None, "-80")]);
+    assert_eq!(told(&january, json!({ "advance": {} })), "passed");
+    january.advanced = Some("30".to_owned());
+    january.expected = Expected { total: "50".to_owned(), lines: None };
+    assert_eq!(told(&january, json!({ "advance": {} })), "passed");
+    (january.advanced, january.credit) = (None, Some("250".to_owned()));
+    january.expected = Expected { total: "60".to_owned(), lines: None };
+    assert_eq!(told(&january, json!({ "prepaid": {} })), "passed", "750 of 1,000 are beyond the credit");
 }
 
 #[test]
@@ -145,4 +187,6 @@ fn what_is_wrong_with_a_case_is_told_by_field() {
     let carried = |amount: &str| with(&|case| drop(case.carried_base.insert("all".to_owned(), amount.to_owned())));
     assert_eq!((carried("-1"), carried("1")), (Vec::new(), vec!["carriedBase".to_owned()]));
     assert_eq!(with(&|case| case.carried_amount = Some("?".to_owned())), ["carriedAmount"]);
+    assert_eq!(with(&|case| case.advanced = Some("-1".to_owned())), ["advanced"]);
+    assert_eq!(with(&|case| case.credit = Some("1.005".to_owned())), ["credit"]);
 }

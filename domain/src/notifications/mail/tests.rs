@@ -198,3 +198,32 @@ fn each_template_is_there_in_each_language_and_format() {
     assert_eq!(grouped(0), "0");
     assert_eq!([999, 1_000, 1_000_000].map(grouped), ["999", "1,000", "1,000,000"]);
 }
+
+#[test]
+fn credit_that_runs_out_is_told_in_each_language() {
+    let low = CreditMail {
+        tenant_name: "Acme".to_owned(),
+        contract: "Reels <credit>".to_owned(),
+        currency: "EUR".to_owned(),
+        empty: false,
+        left: "9999.50".to_owned(),
+        low: Some("10000.00".to_owned()),
+        bought: "100000.00".to_owned(),
+    };
+    let empty = CreditMail { empty: true, left: "-0.50".to_owned(), low: None, ..low.clone() };
+    let letters = |mail: &CreditMail| Language::ALL.map(|language| credit_mail(mail, language).expect("a letter"));
+    let [english, korean] = letters(&low);
+    assert_eq!(english.subject, "[Saldo] Acme: prepaid credit of Reels <credit> is low");
+    assert_eq!(korean.subject, "[Saldo] Acme: Reels <credit> 선불 알 잔액 부족");
+    for letter in [&english, &korean] {
+        has(letter, &["9999.50 EUR", "10000.00 EUR", "100000.00 EUR", "recordFund"]);
+        assert!(letter.html.as_ref().is_some_and(|html| html.contains("Reels &lt;credit&gt;")));
+    }
+    let [english, korean] = letters(&empty);
+    assert_eq!(english.subject, "[Saldo] Acme: prepaid credit of Reels <credit> is used up");
+    assert_eq!(korean.subject, "[Saldo] Acme: Reels <credit> 선불 알 소진");
+    for letter in [&english, &korean] {
+        has(letter, &["-0.50 EUR"]);
+        assert!(!letter.text.contains("10000.00 EUR\n") || !letter.text.contains("Low at"), "{}", letter.text);
+    }
+}
