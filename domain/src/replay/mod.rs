@@ -12,6 +12,8 @@ mod agreement;
 pub mod difference;
 mod extracting;
 mod files;
+#[cfg(test)]
+mod fixtures;
 mod segment;
 mod totals;
 mod window;

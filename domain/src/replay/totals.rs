@@ -160,13 +160,13 @@ mod tests {
     use serde_json::json;
     use uuid::Uuid;
 
+    use super::super::fixtures::record;
     use super::super::segment::Builder;
     use super::*;
     use crate::contracts::fixtures::active;
     use crate::contracts::{PlayerVersion, ProductVersion};
     use crate::ids::SourceId;
     use crate::money::Units;
-    use crate::transactions::Record;
     use crate::transactions::transaction::{Affects, Fact, Kind};
 
     const HOUR: i64 = 3_600_000_000;
@@ -243,29 +243,6 @@ mod tests {
             (fact, closed.filter(|_| has_round).map(later), undoes)
         });
         prop::collection::vec(fact, 0..120)
-    }
-
-    fn record(fact: &Fact, closed_at: Option<Timestamp>, undoes: bool) -> Record {
-        let fact = fact.clone();
-        Record {
-            source: fact.source,
-            kind: fact.kind,
-            affects: fact.affects,
-            amount: fact.amount,
-            currency: fact.currency,
-            occurred_at: fact.occurred_at,
-            settled_at: fact.settled_at,
-            closed_at,
-            product: fact.product,
-            player: fact.player,
-            has_round: fact.round.is_some(),
-            round_closed: fact.round_closed,
-            channel: fact.channel,
-            region: fact.region,
-            test: fact.test,
-            attributes: (!fact.attributes.is_empty()).then(|| serde_json::to_string(&fact.attributes).expect("JSON")),
-            undoes,
-        }
     }
 
     type Sums = BTreeMap<(Timestamp, i64, String, AccrualKind, Option<String>), (i128, i64, i64)>;

@@ -4,12 +4,16 @@ use domain::ids::ContractId;
 use domain::money::{Rounding, Share};
 use domain::page::PageRequest;
 use domain::settlements::formula::{StepKind, Value};
+use domain::settlements::fund::FundKind;
 use domain::settlements::settlement::LineCode;
 use domain::settlements::{LineExplanation, Settlement};
+use domain::{Role, Scoped};
 use serde_json::{Value as Json, json};
 
 use crate::facts::*;
+use crate::funds::fund;
 use crate::replay::{changed, rich, with_a_past};
+use crate::support::*;
 
 /// Counts of what was looked at.
 #[derive(Debug, Default)]
@@ -20,6 +24,8 @@ struct Seen {
     bases: usize,
     late: usize,
     rollbacks: usize,
+    drawn: usize,
+    recouped: usize,
 }
 
 async fn all_of(world: &World, contract: ContractId, seen: &mut Seen) {
@@ -34,6 +40,8 @@ async fn all_of(world: &World, contract: ContractId, seen: &mut Seen) {
             seen.lines += 1;
             seen.closed += usize::from(settlement.state == "CLOSED");
             seen.corrections += usize::from(line.code == LineCode::Correction);
+            seen.drawn += usize::from(line.code == LineCode::Drawn);
+            seen.recouped += usize::from(line.code == LineCode::Recouped);
             transactions_add_up(world, &settlement, &explained, seen).await;
         }
     }
@@ -81,7 +89,7 @@ fn variant(seed: u64) -> Json {
         { "code": "platform", "take": { "amount": "33.33" } },
         { "code": "rest", "take": { "percentOf": { "percent": "1", "of": "RUNNING" } } },
     ]);
-    match seed % 4 {
+    match seed % 6 {
         0 => changed(
             terms,
             json!({ "base": { "ngr": { "bonusTreatment": treatment, "deductions": deductions } }, "cap": "90",
@@ -101,10 +109,18 @@ fn variant(seed: u64) -> Json {
                   "steps": [{ "upTo": "10", "perUnit": "1.5" }, { "perUnit": "0.75" }] } },
                 { "code": "rest", "perUnit": "0.3333" }] } }),
         ),
-        _ => changed(
+        3 => changed(
             terms,
             json!({ "base": { "turnover": { "bonusTreatment": treatment } }, "advance": { "percent": "60" },
                     "minimumPayout": "40", "negative": { "mode": "PAYABLE_BY_PARTNER" } }),
+        ),
+        4 => changed(terms, json!({ "prepaid": { "lowBalance": "100" } })),
+        _ => changed(
+            terms,
+            json!({ "negative": { "mode": "CARRY", "level": "PER_CLASS" }, "rateTable": { "match": "COLLECT", "rows": [
+                { "code": "all", "percent": "7.5" },
+                { "code": "dice", "when": "product == 'dice'", "percent": "2" },
+                { "code": "vip", "when": "localHour >= 6 and localHour < 18", "percent": "1.25" }] } }),
         ),
     }
 }
@@ -115,6 +131,14 @@ async fn every_line_is_explained_and_its_transactions_add_up_to_its_base() {
     for seed in 0..12 {
         let later = (seed % 3 == 0).then(|| changed(variant(seed), json!({ "validFrom": "2024-04-10" })));
         let (world, contract) = with_a_past(seed + 100, variant(seed), later).await;
+        // Open settlements take from it.
+        match seed % 6 {
+            3 => drop(world.admin.record_fund(fund(contract, FundKind::Advance, "25.50", None)).await.expect("a fund")),
+            4 => drop(
+                world.admin.record_fund(fund(contract, FundKind::Credit, "300", Some("12"))).await.expect("a fund"),
+            ),
+            _ => {}
+        }
         all_of(&world, contract, &mut seen).await;
     }
     for seed in 0..6 {
@@ -123,5 +147,34 @@ async fn every_line_is_explained_and_its_transactions_add_up_to_its_base() {
         all_of(&world, contract, &mut seen).await;
     }
     assert!(seen.lines >= 1_000 && seen.bases > 200, "{seen:?}");
+    assert!(seen.drawn > 0 && seen.recouped > 0, "{seen:?}");
     assert!(seen.closed > 50 && seen.corrections > 20 && seen.late > 20 && seen.rollbacks > 20, "{seen:?}");
+}
+
+#[tokio::test]
+async fn a_partners_user_is_told_of_its_own_lines_and_transactions_only() {
+    let world = World::new().await;
+    let contract = world.contract("share", json!({ "scope": { "sources": [world.source] } })).await;
+    let other_partner = partner(&world.admin, "Other games").await;
+    let other = world.contract_with(other_partner, "other", json!({})).await;
+    world.recorded(&[stake("1", "100", "01-10"), win("2", "30", "01-11")]).await;
+    let own = world.settlements(contract).await.remove(0);
+    let others = world.settlements(other).await.remove(0);
+    let user = world.tenant.member(&world.app, "pia@acme.test", Role::ReadOnly, Some(world.partner)).await;
+    let explained = user.explain_line(own.id, 1).await.expect("its own line");
+    assert_eq!(explained.line, world.statement(own.id).await.lines[0]);
+    let page = || PageRequest { first: 10, after: None };
+    let (rows, _) = user.line_transactions(own.id, 1, page()).await.expect("its transactions");
+    assert_eq!(rows.items.len(), 2);
+    assert!(is_not_found(user.explain_line(others.id, 1).await), "another partner's line");
+    assert!(is_not_found(user.line_transactions(others.id, 1, page()).await));
+    let id = rows.items[0].transaction.id;
+    let of = async |scoped: &Scoped| -> Vec<ContractId> {
+        let page = PageRequest { first: 10, after: None };
+        let told = scoped.explain_transaction(id, page).await.expect("contracts").items;
+        told.iter().map(|one| one.considered.contract).collect()
+    };
+    assert_eq!(of(&world.admin).await.len(), 2);
+    let contracts = of(&user).await;
+    assert_eq!(contracts, [contract], "and nothing of what the other's contract makes of it");
 }

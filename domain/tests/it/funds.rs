@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::facts::*;
 use crate::support::*;
 
-fn fund(contract: ContractId, kind: FundKind, amount: &str, percent: Option<&str>) -> NewFund {
+pub fn fund(contract: ContractId, kind: FundKind, amount: &str, percent: Option<&str>) -> NewFund {
     NewFund {
         contract,
         kind,

@@ -123,8 +123,18 @@ fn case(dice: &mut Dice<'_>, facts: &[Vec<u32>]) -> Case {
     for _ in 1..count {
         dates.insert(frame.start + Days::new(1 + dice.roll(frame.days) as u64));
     }
-    let versions: Vec<ActiveVersion> =
-        (1..).zip(&dates).map(|(number, date)| active(1, number, terms(dice, &frame, *date))).collect();
+    let mut versions: Vec<ActiveVersion> = Vec::new();
+    let mut first = Value::Null;
+    for (number, date) in (1..).zip(&dates) {
+        let mut terms = terms(dice, &frame, *date);
+        if first.is_null() {
+            first = terms["rateTable"].clone();
+        } else if dice.roll(2) == 0 {
+            // As most amendments do: then the same classes, and their tiers, go on.
+            terms["rateTable"] = first.clone();
+        }
+        versions.push(active(1, number, terms));
+    }
     let replaces = dice.roll(2) == 0;
     let last = *dates.last().expect("one at least");
     let mut date = if replaces { last } else { frame.start + Days::new(1 + dice.roll(frame.days) as u64) };

@@ -12,13 +12,13 @@ use crate::contracts::{AccrualKind, Book, Period, Pricer, Verdict};
 use crate::ids::{SettlementId, SourceId};
 use crate::money::{Minor, Units};
 use crate::replay::difference::{Side, Terms};
+use crate::replay::fixtures::record;
 use crate::replay::segment::{Builder, Segment};
 use crate::replay::totals::{Met, Replay, Totals};
 use crate::settlements::Deltas;
 use crate::settlements::chain::{Account, Beforehand, Frozen, State, chain};
 use crate::settlements::settlement::{Accrual, Carry, Computed, Line, LineCode, YearTiers};
 use crate::time::Timestamp;
-use crate::transactions::Record;
 use crate::transactions::transaction::{Fact, Kind};
 
 /// A fact as it is priced: with the time at which its round closed, and taken out where a rollback names it.
@@ -212,7 +212,7 @@ pub fn replayed(case: &Case, versions: &[ActiveVersion], priced: &[Priced<'_>], 
     let mut replay = Replay::new(window, &book, &book);
     for rows in priced.chunks(cut.max(1)) {
         let mut builder = Builder::default();
-        rows.iter().for_each(|row| builder.push(record(row)));
+        rows.iter().for_each(|row| builder.push(record(row.fact, row.closed_at, row.undoes)));
         let segment = Segment::read(&builder.finish()).expect("a segment");
         replay.take(&segment, 0..segment.rows(), &mut Met::new());
     }
@@ -223,29 +223,6 @@ pub fn replayed(case: &Case, versions: &[ActiveVersion], priced: &[Priced<'_>], 
     let periods: Vec<Period> = side.settlements.iter().map(|(period, _)| *period).collect();
     assert_eq!(periods, case.periods, "the periods of a replay");
     side.settlements.into_iter().map(|(_, computed)| computed).collect()
-}
-
-fn record(Priced { fact, closed_at, undoes }: &Priced<'_>) -> Record {
-    let fact = Fact::clone(fact);
-    Record {
-        source: fact.source,
-        kind: fact.kind,
-        affects: fact.affects,
-        amount: fact.amount,
-        currency: fact.currency,
-        occurred_at: fact.occurred_at,
-        settled_at: fact.settled_at,
-        closed_at: *closed_at,
-        product: fact.product,
-        player: fact.player,
-        has_round: fact.round.is_some(),
-        round_closed: fact.round_closed,
-        channel: fact.channel,
-        region: fact.region,
-        test: fact.test,
-        attributes: (!fact.attributes.is_empty()).then(|| serde_json::to_string(&fact.attributes).expect("JSON")),
-        undoes: *undoes,
-    }
 }
 
 /// What the reference says of all settlements: lines, what is left, and how many transactions.
