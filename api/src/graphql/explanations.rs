@@ -6,12 +6,14 @@ use async_graphql::connection::{Connection, Edge};
 use async_graphql::{ComplexObject, Context, Enum, ID, Object, SimpleObject};
 use domain::contracts::{self, Says};
 use domain::ids::{ContractId, SettlementId, TransactionId};
+use domain::notifications;
 use domain::settlements::{self as core, Standing};
 
 use super::contracts::{Contract, ContractVersion};
 use super::errors::{Failure, or_null};
 use super::formulas::FormulaStep;
 use super::ids::id;
+use super::language::Language;
 use super::lines::SettlementLine;
 use super::loaders::{self, VersionsOf};
 use super::money::of_units;
@@ -62,8 +64,12 @@ impl SettlementLineExplanation {
 
     /// Its formula: the result of the last step is what the line says.
     #[graphql(complexity = "short(child_complexity)")]
-    async fn steps(&self) -> Vec<FormulaStep> {
-        self.of.steps.iter().map(|step| FormulaStep::new(step, &self.of.asset)).collect()
+    async fn steps(
+        &self,
+        #[graphql(desc = "Of the words; English when absent.")] language: Option<Language>,
+    ) -> Vec<FormulaStep> {
+        let language = language.map(notifications::Language::from).unwrap_or_default();
+        self.of.steps.iter().map(|step| FormulaStep::new(step, &self.of.asset, language)).collect()
     }
 
     /// The transactions that it counts, the first recorded first; what they add is its base before deductions and

@@ -1,8 +1,10 @@
 //! The steps of a formula, with their values.
 
 use async_graphql::{Enum, SimpleObject};
+use domain::contracts::text;
 use domain::money::Asset;
-use domain::settlements::formula::{self, StepKind, Value};
+use domain::notifications;
+use domain::settlements::formula::{self, Value};
 
 use super::page::short;
 use super::scalars::Decimal;
@@ -103,44 +105,12 @@ pub struct FormulaStep {
 }
 
 impl FormulaStep {
-    pub fn new(step: &formula::Step, asset: &Asset) -> Self {
+    pub fn new(step: &formula::Step, asset: &Asset, language: notifications::Language) -> Self {
         let values: Vec<FormulaValue> =
             step.values.iter().map(|(name, value)| FormulaValue::new(name, *value, asset)).collect();
         let result = FormulaValue::new("result", step.result, asset);
         let of = step.of.as_deref().filter(|of| !of.is_empty());
-        let text = text(step.kind, of, &values, &result);
+        let text = text::step(step, asset).in_language(language);
         Self { kind: step.kind.into(), text, path: step.path.clone(), of: of.map(str::to_owned), values, result }
-    }
-}
-
-fn text(kind: StepKind, of: Option<&str>, values: &[FormulaValue], result: &FormulaValue) -> String {
-    let value = |name: &str| values.iter().find(|value| value.name == name).map_or("", |value| value.value.0.as_str());
-    let (of, result) = (of.unwrap_or_default(), result.value.0.as_str());
-    match kind {
-        StepKind::Counted if value("units").is_empty() => {
-            format!("{of}: {} × {} = {result}", value("amount"), value("sign"))
-        }
-        StepKind::Counted => format!("{of}: {} units count {result}", value("units")),
-        StepKind::Base => format!("base {result}"),
-        StepKind::Deduction => {
-            format!("deduction {of}: {result} of {} in all", value("cost"))
-        }
-        StepKind::Left => format!("{result} is left after deductions"),
-        StepKind::Netted => format!("netting leaves {result} of {}", value("before")),
-        StepKind::CarriedBase => format!("{result} is carried in"),
-        StepKind::Rated => format!("{} at {} = {result}", value("stretch"), value("rate")),
-        StepKind::Rounded => format!("{} rounded {of} = {result}", value("exact")),
-        StepKind::Part => format!("{} × {} ÷ {} days = {result}", value("amount"), value("days"), value("ofDays")),
-        StepKind::Bounded => format!("the lines come to {result}"),
-        StepKind::Bound => format!("{} − {} = {result}", value("bound"), value("sum")),
-        StepKind::Corrected => {
-            format!("now {} − then {} − corrected {} = {result}", value("now"), value("then"), value("corrected"))
-        }
-        StepKind::Drawn => format!("{} of credit is drawn and pays {result}", value("drawn")),
-        StepKind::Recouped => {
-            format!("at most {} of {} is due and {} is left: {result}", value("percent"), value("due"), value("left"))
-        }
-        StepKind::CarriedIn => format!("{result} was below the minimum payout before"),
-        StepKind::CarriedOut => format!("{} is below the minimum payout of {}", value("due"), value("minimumPayout")),
     }
 }

@@ -7,6 +7,7 @@ use crate::support::{Crash, TestServer};
 const LINE: &str = "query($id: ID!, $position: Int!, $after: String) {
     settlementLineExplanation(settlementId: $id, position: $position) {
         position path line { code amount { amount } } version { version } settlement { id }
+        korean: steps(language: KO) { text }
         steps { kind text path of values { name unit value } result { unit value } }
         transactions(first: 2, after: $after) {
             nextCursor pageInfo { hasNextPage }
@@ -49,6 +50,12 @@ async fn a_line_is_explained_down_to_its_records_and_back() {
     assert_eq!((&last["kind"], &last["result"]["value"]), (&json!("ROUNDED"), &told["line"]["amount"]["amount"]));
     let base = steps.iter().find(|step| step["kind"] == "BASE").expect("a base");
     assert_eq!(base["result"]["value"], "69.50");
+    let texts = |steps: &Value| -> Vec<String> {
+        let steps = steps.as_array().expect("a list").iter();
+        steps.map(|step| step["text"].as_str().expect("words").to_owned()).collect()
+    };
+    assert!(texts(&told["steps"]).contains(&"Together the base is 69.50 BIT.".to_owned()), "{told}");
+    assert!(texts(&told["korean"]).contains(&"합계인 정산 기준액은 69.50 BIT.".to_owned()), "{told}");
     assert!(told["path"].as_str().expect("a path").starts_with("rateTable.rows."), "{told}");
 
     // Its transactions, in pages of two, add up to that base; each has the record that it came from.

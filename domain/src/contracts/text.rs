@@ -7,15 +7,18 @@ mod example;
 mod page;
 pub(super) mod say;
 mod table;
+mod working;
 
 use super::contract::Terms;
 use crate::notifications::Language;
 use bench::Bench;
 pub use clauses::Words;
 pub use page::{Heading, page};
-use say::{Statement, say};
+use say::say;
 
 pub(super) use example::{Cliff, cliffs};
+pub use say::Statement;
+pub use working::step;
 
 /// A part of the text, in the order in which they are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,7 +1,9 @@
 //! Explanations: the steps of every line lead to it, and its transactions add up to its base.
 
+use domain::contracts::text;
 use domain::ids::ContractId;
 use domain::money::{Rounding, Share};
+use domain::notifications::Language;
 use domain::page::PageRequest;
 use domain::settlements::formula::{StepKind, Value};
 use domain::settlements::fund::FundKind;
@@ -37,6 +39,12 @@ async fn all_of(world: &World, contract: ContractId, seen: &mut Seen) {
             let explained = explained.unwrap_or_else(|why| panic!("{line:?} of {settlement:?}: {why}"));
             assert_eq!(&explained.line, line);
             assert!(!explained.steps.is_empty() && explained.path.is_some(), "{explained:?}");
+            for step in &explained.steps {
+                let said = text::step(step, &explained.asset);
+                for words in Language::ALL.map(|language| said.in_language(language)) {
+                    assert!(!words.starts_with("formula.") && !words.contains(['{', '}']), "{words} of {step:?}");
+                }
+            }
             seen.lines += 1;
             seen.closed += usize::from(settlement.state == "CLOSED");
             seen.corrections += usize::from(line.code == LineCode::Correction);

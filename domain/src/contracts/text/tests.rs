@@ -181,6 +181,7 @@ fn every_statement_has_a_sentence_and_every_value_a_place() {
     }
     let other = [
         "section.",
+        "formula.",
         "page.",
         "warning.",
         "weekday.",
