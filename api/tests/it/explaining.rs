@@ -55,7 +55,7 @@ async fn a_line_is_explained_down_to_its_records_and_back() {
         steps.map(|step| step["text"].as_str().expect("words").to_owned()).collect()
     };
     assert!(texts(&told["steps"]).contains(&"Together the base is 69.50 BIT.".to_owned()), "{told}");
-    assert!(texts(&told["korean"]).contains(&"합계인 정산 기준액은 69.50 BIT.".to_owned()), "{told}");
+    assert!(texts(&told["korean"]).contains(&"합계인 정산 기준은 69.50 BIT.".to_owned()), "{told}");
     assert!(told["path"].as_str().expect("a path").starts_with("rateTable.rows."), "{told}");
 
     // Its transactions, in pages of two, add up to that base; each has the record that it came from.

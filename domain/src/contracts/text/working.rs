@@ -156,7 +156,7 @@ mod tests {
                 "베팅: 1,000원을 더한다.",
                 "보너스 당첨: 30원을 뺀다.",
                 "조정: 30원은 계산에 넣지 않는다.",
-                "합계인 정산 기준액은 970원.",
+                "합계인 정산 기준은 970원.",
                 "970원에 7.5%를 적용하면 73원.",
                 "73원을 한 번 단수 처리하여 73원.",
             ]
@@ -173,7 +173,7 @@ mod tests {
         let won = |won: i64| Of::Minor(Minor(won));
         let taken = [("asked", won(7)), ("cost", won(5)), ("weight", Of::Number(1)), ("weights", Of::Number(2))];
         let capped: Vec<_> = taken.into_iter().chain([("cap", won(5))]).collect();
-        assert!(said(Deduction, "tax", &taken, won(3))[1].contains("5원 중 이 요율 구분의 몫 3원"));
+        assert!(said(Deduction, "tax", &taken, won(3))[1].contains("5원 중 이 요율 구간의 몫 3원"));
         assert!(
             said(Deduction, "tax", &capped, won(3))[0].starts_with("Deduction ‘tax’: 7 KRW, but no more than 5 KRW")
         );
