@@ -117,7 +117,7 @@ async fn drafts(tenant: &TestTenant) -> (ContractId, i64, i64) {
 /// A simulation, and how many rows were replayed.
 async fn simulated(tenant: &TestTenant, contract: ContractId, version: i64) -> (Simulated, u64) {
     let (from, to) = ("2021-10-01".parse().expect("a day"), "2021-12-31".parse().expect("a day"));
-    let ask = Ask { contract, version, from, to };
+    let ask = Ask { contract, version, from, to, currency: None };
     let mut steps = tenant.admin.simulate_contract_version(ask).await.expect("it begins");
     let mut rows = 0;
     while let Some(step) = steps.next().await {

@@ -206,6 +206,12 @@ impl Scoped {
         Ok(self.domain.db().read(self.caller.tenant, None).await?)
     }
 
+    /// The same for the parts that a partner has of settlements of other partners' contracts. Of what is read by it a
+    /// partner's user is shown its own parts, and nothing else.
+    pub(crate) async fn read_for_parts(&self) -> Result<TenantTx> {
+        Ok(self.domain.db().read(self.caller.tenant, None).await?)
+    }
+
     /// The same for lists and reports, at the replica where there is one; it has all that was committed before.
     pub(crate) async fn read_elsewhere(&self) -> Result<TenantTx> {
         let (tenant, partner) = (self.caller.tenant, self.caller.partner());

@@ -1,6 +1,7 @@
 //! The settlement core. It knows no HTTP and no GraphQL; ARCHITECTURE.md is its map.
 
 pub mod anomalies;
+pub mod calendars;
 pub mod caller;
 pub mod catalogue;
 pub mod clock;

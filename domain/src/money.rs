@@ -185,6 +185,17 @@ impl Rate {
         Self(self.0.saturating_add(other.0))
     }
 
+    /// What is missing to a higher one, for weights; nothing where it is not higher.
+    #[must_use]
+    pub fn up_to(self, higher: Self) -> Self {
+        Self(higher.0.saturating_sub(self.0).max(0))
+    }
+
+    /// Its size among other rates, to split something by; nothing where it is negative.
+    pub fn weight(self) -> u64 {
+        u64::try_from(self.0).unwrap_or_default()
+    }
+
     /// This percentage of an amount, not rounded yet.
     pub fn of(self, base: Units) -> Share {
         Share(i128::from(base.0) * i128::from(self.0))

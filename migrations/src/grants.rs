@@ -3,7 +3,7 @@
 use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 
 /// Tables in which a row stands once it is written: it is neither changed nor removed.
-pub const APPEND_ONLY: [&str; 10] = [
+pub const APPEND_ONLY: [&str; 11] = [
     "anomaly_verdicts",
     "conflicts",
     "contract_funds",
@@ -12,6 +12,7 @@ pub const APPEND_ONLY: [&str; 10] = [
     "ledger_entries",
     "ledger_legs",
     "settlement_lines",
+    "settlement_parties",
     "transaction_keys",
     "transactions",
 ];

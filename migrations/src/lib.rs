@@ -23,6 +23,9 @@ mod m0007_partitions;
 mod m0008_clauses;
 mod m0009_versions;
 mod m0010_funds;
+mod m0011_parties;
+mod m0012_players;
+mod m0013_calendars;
 mod m0014_credit;
 pub mod partitions;
 
@@ -45,6 +48,9 @@ impl MigratorTrait for Migrator {
             Box::new(m0008_clauses::Migration),
             Box::new(m0009_versions::Migration),
             Box::new(m0010_funds::Migration),
+            Box::new(m0011_parties::Migration),
+            Box::new(m0012_players::Migration),
+            Box::new(m0013_calendars::Migration),
             Box::new(m0014_credit::Migration),
         ]
     }

@@ -109,8 +109,13 @@ pub(super) const AGREEMENTS: [Agreement; 3] = [
 impl Agreement {
     /// The provider began with the month before the one in which the demo was first started: periods to close.
     pub fn beginning(&self, started: Timestamp) -> Timestamp {
-        let cycle =
-            Cycle { every: Every::Month, time_zone: self.zone, cut_off_hour: self.cut_off_hour, starts_on: None };
+        let cycle = Cycle {
+            every: Every::Month,
+            time_zone: self.zone,
+            cut_off_hour: self.cut_off_hour,
+            starts_on: None,
+            custom: None,
+        };
         cycle.period(cycle.period(started).start.plus(-1)).start
     }
 }

@@ -5,34 +5,47 @@ use domain::contracts::contract;
 use domain::ids::SourceId;
 
 use super::bases::Base;
+use super::calendars::PaymentTerms;
 use super::clauses::{Attribution, Match, PartnerRole, Rounding, TiersOnChange, Weekday};
+use super::cycles::{AlsoIn, CustomCycle, Cycle, LateWindow};
 use super::errors::Failure;
 use super::fees::{Advance, Fee, Prepaid};
+use super::fences::RingFence;
 use super::loaders;
 use super::page::short;
 use super::scalars::{Date, Decimal};
 use super::sources::Source;
-use super::terms::{Cycle, Negative, Promotion, RateColumn, RateRow, TierStep, Tiers};
+use super::splits::Split;
+use super::terms::{Negative, Promotion, RateColumn, RateRow, TierStep, Tiers};
 
 /// What is agreed with a partner from a day on, in the shape of `TermsInput`.
 #[derive(SimpleObject)]
 pub struct Terms {
     /// From the beginning of this local day on.
     pub valid_from: Date,
+    /// The last local day on which it counts; when absent, it counts until another version takes over.
+    pub valid_until: Option<Date>,
     /// The part that the partner plays.
     pub role: PartnerRole,
     /// Which transactions count.
     pub scope: Scope,
     /// Transactions in other currencies are not counted.
     pub currency: String,
+    /// Further currencies, each settled by itself at the same rates.
+    #[graphql(complexity = "short(child_complexity)")]
+    pub also_in: Vec<AlsoIn>,
     /// The time by which a transaction belongs to a period.
     pub attribution: Attribution,
     /// How time is cut into periods.
     pub cycle: Cycle,
+    /// How long late facts are awaited before a period can close.
+    pub late_window: Option<LateWindow>,
     /// What the rates apply to.
     pub base: Base,
     /// What becomes of a negative base.
     pub negative: Negative,
+    /// Players who win much are taken out of a negative base, and set off against themselves alone.
+    pub ring_fence: Option<RingFence>,
     /// Which share of the base is owed.
     pub rate_table: RateTable,
     /// What is owed beside the shares.
@@ -50,6 +63,10 @@ pub struct Terms {
     pub rounding: Rounding,
     /// In major units; a smaller total is carried over instead of being paid.
     pub minimum_payout: Decimal,
+    /// Who gets which part of the total; null where the partner gets it all.
+    pub split: Option<Split>,
+    /// When what a settlement owes is due; null where nothing says so.
+    pub payment: Option<PaymentTerms>,
     /// What tiers do when a version takes over inside a period.
     pub tiers_on_change: TiersOnChange,
     /// Stretches of time that the rate table can ask for; of several that are on, the first counts.
@@ -106,18 +123,23 @@ impl From<contract::Terms> for Terms {
         let columns = terms.rate_table.columns.into_iter().map(|column| RateColumn { reads: column.reads });
         Self {
             valid_from: Date(terms.valid_from),
+            valid_until: terms.valid_until.map(Date),
             role: terms.role.into(),
             scope: terms.scope.into(),
             currency: terms.currency,
+            also_in: terms.also_in.into_iter().map(AlsoIn::from).collect(),
             attribution: terms.attribution.into(),
             cycle: Cycle {
                 every: cycle.every.into(),
                 time_zone: cycle.time_zone.name().to_owned(),
                 cut_off_hour: cycle.cut_off_hour.into(),
                 starts_on: cycle.starts_on.map(Weekday::from),
+                custom: cycle.custom.map(CustomCycle::from),
             },
+            late_window: terms.late_window.map(|window| LateWindow { days: window.days.into() }),
             base: terms.base.into(),
             negative: Negative { mode: terms.negative.mode.into(), level: terms.negative.level.into() },
+            ring_fence: terms.ring_fence.map(RingFence::from),
             rate_table: RateTable {
                 r#match: terms.rate_table.matching.into(),
                 columns: columns.collect(),
@@ -130,6 +152,8 @@ impl From<contract::Terms> for Terms {
             prepaid: terms.prepaid.map(Prepaid::from),
             rounding: terms.rounding.into(),
             minimum_payout: Decimal(terms.minimum_payout),
+            split: terms.split.map(Split::from),
+            payment: terms.payment.map(PaymentTerms::from),
             tiers_on_change: terms.tiers_on_change.into(),
             promotions: terms.promotions.into_iter().map(Promotion::from).collect(),
         }

@@ -44,6 +44,8 @@ pub enum Every {
     HalfMonth,
     /// Every calendar month.
     Month,
+    /// By the lengths of `custom`.
+    Custom,
 }
 
 /// A day of the week.

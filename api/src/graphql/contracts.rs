@@ -173,7 +173,10 @@ impl ContractVersion {
             // The first one differs from nothing.
             None => of(self.version - 1).unwrap_or(after),
         };
-        let found = contracts::difference::differences(&before.terms, &after.terms);
+        let splits = [&before.terms, &after.terms].into_iter().filter_map(|terms| terms.split.as_ref());
+        let parties = splits.flat_map(|split| split.parties()).map(|party| party.partner);
+        let names = loaders::many(ctx, parties).await?.into_iter().map(|(id, partner)| (id, partner.name)).collect();
+        let found = contracts::difference::differences_named(&before.terms, &after.terms, &names);
         Ok(found.into_iter().map(ContractDifference::from).collect())
     }
 

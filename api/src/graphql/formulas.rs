@@ -23,6 +23,11 @@ pub enum FormulaStepKind {
     Left,
     /// What other classes and the carried base leave of `before`.
     Netted,
+    /// What `players` lost again, off the `total`: no more than `stood` against them, of the `bases` that they have now.
+    SetOff,
+    /// What `players` at the `threshold` won, out of a negative `total`: no more than brings it to nothing, of `losses` in
+    /// all.
+    Fenced,
     /// A base that the period before carries in.
     CarriedBase,
     /// A `stretch` of the base at its `rate`, exactly.
@@ -45,6 +50,9 @@ pub enum FormulaStepKind {
     CarriedIn,
     /// All that is `due`, because it is below the `minimumPayout`.
     CarriedOut,
+    /// What a party has of the `total`: `weight` of `weights` is the `whole` with `rest` of `restOf` of a minor unit over,
+    /// and a `unit` more for those with the most over.
+    Shared,
 }
 
 /// What a value of a formula is measured in.

@@ -219,6 +219,15 @@ pub struct ClassAmountInput {
     amount: Decimal,
 }
 
+/// An amount of a player.
+#[derive(InputObject)]
+pub struct PlayerAmountInput {
+    /// The player, as its source writes it.
+    player: String,
+    /// In major units.
+    amount: Decimal,
+}
+
 /// What filled tiers that run over a year.
 #[derive(InputObject)]
 pub struct YearTiersInput {
@@ -238,6 +247,9 @@ pub struct SetOpeningBalancesInput {
     /// Losses that are carried in, negative.
     #[graphql(default)]
     carried_base: Vec<ClassAmountInput>,
+    /// What stands against players alone under the ring-fence, negative.
+    #[graphql(default)]
+    players: Vec<PlayerAmountInput>,
     /// Earned before and not paid, because it was below the minimum payout; in major units.
     #[graphql(default_with = "Decimal(\"0\".to_owned())")]
     carried_amount: Decimal,
@@ -305,6 +317,7 @@ impl FundsMutation {
                 contract: id(&input.contract_id, ContractId::parse),
                 currency: input.currency,
                 carried_base: amounts(input.carried_base),
+                players: input.players.into_iter().map(|one| (one.player, one.amount.0)).collect(),
                 carried_amount: input.carried_amount.0,
                 year: input.tiers.map(|tiers| (tiers.year, amounts(tiers.counted))),
             };

@@ -21,6 +21,10 @@ pub enum LineCode {
     Deduction,
     /// The base of a rate class before netting, where netting changed it; no amount.
     Base,
+    /// What players lost again that stood against them alone, a negative base; no amount.
+    RingFenceOffset,
+    /// What players won that is taken out of a negative total, and stands against them alone; no amount.
+    RingFenced,
     /// The base carried in; no amount.
     CarriedBase,
     /// The units of a rate class before netting, where netting changed them; no amount.
@@ -112,6 +116,8 @@ fn label(line: &settlement::Line) -> String {
         CoreCode::Gross => "GGR before deductions",
         CoreCode::Deduction => "Deduction",
         CoreCode::Base => "Base before netting",
+        CoreCode::RingFenceOffset => "Lost again by players of the ring-fence",
+        CoreCode::RingFenced => "Taken out for players of the ring-fence",
         CoreCode::CarriedBase => "Negative base carried in",
         CoreCode::Units => "Units before netting",
         CoreCode::CarriedUnits => "Units carried in",

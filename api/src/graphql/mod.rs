@@ -22,17 +22,20 @@ pub mod agreed;
 pub mod anomalies;
 pub mod api_keys;
 pub mod bases;
+pub mod calendars;
 pub mod case_loaders;
 pub mod catalogue;
 pub mod clauses;
 pub mod contracts;
 mod cost;
+pub mod cycles;
 pub mod detector;
 mod drafting;
 pub mod errors;
 pub mod execute;
 pub mod explanations;
 pub mod fees;
+mod fences;
 pub mod findings;
 pub mod formulas;
 pub mod funds;
@@ -60,6 +63,7 @@ pub mod sessions;
 pub mod settlements;
 pub mod simulations;
 pub mod sources;
+pub mod splits;
 pub mod subscriptions;
 pub mod templates;
 pub mod terms;
@@ -89,6 +93,7 @@ pub struct Query(
     catalogue::CatalogueQuery,
     sources::SourcesQuery,
     contracts::ContractsQuery,
+    calendars::CalendarsQuery,
     funds::FundsQuery,
     versions::VersionsQuery,
     templates::TemplatesQuery,
@@ -96,6 +101,7 @@ pub struct Query(
     imports::ImportsQuery,
     quarantine::QuarantineQuery,
     settlements::SettlementsQuery,
+    splits::SplitsQuery,
     explanations::ExplanationsQuery,
     ledger::LedgerQuery,
     anomalies::AnomaliesQuery,
@@ -114,6 +120,7 @@ pub struct Mutation(
     sources::SourcesMutation,
     previews::PreviewsMutation,
     drafting::ContractsMutation,
+    calendars::CalendarsMutation,
     funds::FundsMutation,
     versions::VersionsMutation,
     test_cases::TestCasesMutation,

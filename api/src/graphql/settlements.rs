@@ -9,9 +9,11 @@ use domain::money::Minor;
 use domain::settlements::{self, Statement, blockers};
 
 use super::anomalies::AnomalyCase;
+use super::calendars::DueOf;
 use super::case_loaders::HoldsOf;
 use super::contracts::Contract;
 use super::errors::{Failure, UserError, outcome};
+use super::fences::{PlayersSeenOf, RingFencedPlayer};
 use super::idempotency::once;
 use super::ids::id;
 use super::ledger::LedgerEntry;
@@ -20,8 +22,9 @@ use super::loaders::{self, BlockersOf, EntriesOf, StatementOf};
 use super::money::{of_minor, of_units, word};
 use super::page::{self, Cursor, cost, short};
 use super::partners::Partner;
-use super::scalars::{DateTime, Money};
+use super::scalars::{Date, DateTime, Money};
 use super::scoped;
+use super::splits::SettlementPart;
 
 /// Where a settlement stands.
 #[derive(Clone, Copy, PartialEq, Eq, Enum)]
@@ -118,6 +121,27 @@ impl Settlement {
         Ok((amount != Minor::ZERO).then(|| of_minor(&statement.asset, amount)))
     }
 
+    /// What the ring-fence made of players, by pseudonym: those against whom something stands, or stood. Empty for a
+    /// partner's user who may not see all transactions that the contract counts.
+    #[graphql(complexity = "cost(first, child_complexity)")]
+    async fn ring_fence(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many rows, from 1 to 100; 50 when absent.")] first: Option<i32>,
+        #[graphql(desc = "The cursor of the row after which the page begins.")] after: Option<String>,
+    ) -> Result<Connection<Cursor, RingFencedPlayer>, Failure> {
+        let request = page::request(first, after.as_deref())?;
+        if loaders::one(ctx, PlayersSeenOf(self.row.contract_id)).await?.is_none() {
+            return Ok(Connection::new(false, false));
+        }
+        RingFencedPlayer::page(&*self.statement(ctx).await?, &request)
+    }
+
+    /// When what it owes is due: frozen at the close, before that as far as it can be told. Null where nothing is agreed.
+    async fn due_on(&self, ctx: &Context<'_>) -> Result<Option<Date>, Failure> {
+        Ok(loaders::one(ctx, DueOf(self.row.id)).await?.map(Date))
+    }
+
     /// Why it cannot close yet, each with what to do; empty when it can, or has.
     #[graphql(complexity = "BLOCKERS_COST + short(child_complexity)")]
     async fn blockers(&self, ctx: &Context<'_>) -> Result<Vec<Blocker>, Failure> {
@@ -130,6 +154,18 @@ impl Settlement {
         let holds = loaders::one(ctx, HoldsOf(self.row.id)).await?.unwrap_or_default();
         let statement = self.statement(ctx).await?;
         Ok(of_minor(&statement.asset, settlements::held_of(&statement, &holds)?))
+    }
+
+    /// What each party has of the total, where the terms split it; empty where the contract's partner has it all.
+    #[graphql(complexity = "short(child_complexity)")]
+    async fn parties(&self, ctx: &Context<'_>) -> Result<Vec<SettlementPart>, Failure> {
+        let statement = self.statement(ctx).await?;
+        if statement.parts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let holds = loaders::one(ctx, HoldsOf(self.row.id)).await?.unwrap_or_default();
+        let parts = settlements::PartOf::all(&self.row, &statement, &holds)?;
+        Ok(parts.into_iter().map(|part| SettlementPart::new(part, None)).collect())
     }
 
     /// What sets lines of it aside, the first placed first.
@@ -188,6 +224,8 @@ const BLOCKERS_COST: usize = 20;
 pub enum BlockerCode {
     /// The period goes on.
     PeriodNotEnded,
+    /// The contract waits for what comes late.
+    LateWindowOpen,
     /// An earlier period of the same contract and currency is open, and may carry into this one.
     EarlierPeriodOpen,
     /// A file is on its way in.
@@ -206,6 +244,7 @@ impl From<&blockers::Blocker> for BlockerCode {
     fn from(blocker: &blockers::Blocker) -> Self {
         match blocker {
             blockers::Blocker::PeriodNotEnded { .. } => Self::PeriodNotEnded,
+            blockers::Blocker::LateWindowOpen { .. } => Self::LateWindowOpen,
             blockers::Blocker::EarlierPeriodOpen { .. } => Self::EarlierPeriodOpen,
             blockers::Blocker::ImportRunning { .. } => Self::ImportRunning,
             blockers::Blocker::QuarantinedRecords { .. } => Self::QuarantinedRecords,
@@ -244,6 +283,8 @@ pub struct SettlementFilter {
     state: Option<SettlementState>,
     /// Settlements in this currency.
     currency: Option<String>,
+    /// Closed settlements that are due on this day or before.
+    due_until: Option<Date>,
 }
 
 impl From<SettlementFilter> for settlements::SettlementFilter {
@@ -253,6 +294,7 @@ impl From<SettlementFilter> for settlements::SettlementFilter {
             partner: filter.partner_id.map(|partner| id(&partner, PartnerId::parse)),
             state: filter.state.map(settlements::State::from),
             currency: filter.currency,
+            due_until: filter.due_until.map(|date| date.0),
         }
     }
 }

@@ -32,6 +32,8 @@ pub struct SimulateContractVersionInput {
     from: Date,
     /// The last day; at most three years after the first, and not in the future.
     to: Date,
+    /// One of the version's currencies; that of its terms when absent.
+    currency: Option<String>,
 }
 
 /// One event of `simulateContractVersion`: how far it is or, as the last, what came of it.
@@ -366,6 +368,7 @@ pub(super) async fn simulate(scoped: &Scoped, input: SimulateContractVersionInpu
         version: input.version,
         from: input.from.0,
         to: input.to.0,
+        currency: input.currency,
     };
     match scoped.simulate_contract_version(ask).await {
         Ok(simulation) => Ok(simulation.map(|step| Ok(SimulateContractVersionPayload::of(step)?)).boxed()),

@@ -5,21 +5,25 @@ use domain::contracts::contract;
 use domain::{Code, Error, Problem, Scoped};
 
 use super::bases::{BaseInput, price, rate};
+use super::calendars::PaymentTerms;
 use super::clauses::{
-    Attribution, Every, Level, Match, NegativeMode, PartnerRole, Rounding, TierMode, TierPeriod, TierReads,
-    TiersOnChange, Weekday,
+    Attribution, Level, Match, NegativeMode, PartnerRole, Rounding, TierMode, TierPeriod, TierReads, TiersOnChange,
 };
+use super::cycles::{AlsoIn, Cycle, LateWindow};
 use super::fees::{Advance, FeeInput, Prepaid};
-use super::mappings::no_zone;
+use super::fences::RingFence;
 use super::page::short;
 use super::scalars::{Date, Decimal};
 use super::sources;
+use super::splits::SplitInput;
 
 /// What is agreed with a partner from a day on.
 #[derive(InputObject)]
 pub struct TermsInput {
     /// From the beginning of this local day on.
     valid_from: Date,
+    /// The last local day on which it counts; when absent, it counts until another version takes over.
+    valid_until: Option<Date>,
     /// The part that the partner plays.
     role: PartnerRole,
     /// Which transactions count.
@@ -27,15 +31,22 @@ pub struct TermsInput {
     scope: ScopeInput,
     /// Transactions in other currencies are not counted.
     currency: String,
+    /// Further currencies, each settled by itself at the same rates.
+    #[graphql(default)]
+    also_in: Vec<AlsoIn>,
     /// The time by which a transaction belongs to a period.
     #[graphql(default_with = "Attribution::Occurred")]
     attribution: Attribution,
     /// How time is cut into periods.
     cycle: Cycle,
+    /// How long late facts are awaited before a period can close.
+    late_window: Option<LateWindow>,
     /// What the rates apply to.
     base: BaseInput,
     /// What becomes of a negative base.
     negative: Negative,
+    /// Players who win much are taken out of a negative base, and set off against themselves alone.
+    ring_fence: Option<RingFence>,
     /// Which share of the base is owed.
     rate_table: RateTableInput,
     /// What is owed beside the shares.
@@ -55,6 +66,10 @@ pub struct TermsInput {
     /// In major units; a smaller total is carried over instead of being paid.
     #[graphql(default_with = "Decimal(\"0\".to_owned())")]
     minimum_payout: Decimal,
+    /// Who gets which part of the total; the partner gets it all when absent.
+    split: Option<SplitInput>,
+    /// When what a settlement owes is due; when absent, nothing says so.
+    payment: Option<PaymentTerms>,
     /// What tiers do when a version takes over inside a period.
     #[graphql(default_with = "TiersOnChange::Continue")]
     tiers_on_change: TiersOnChange,
@@ -103,21 +118,6 @@ pub struct ScopeInput {
     /// Channels, as sources write them.
     #[graphql(default)]
     channels: Vec<String>,
-}
-
-/// How time is cut into periods.
-#[derive(InputObject, SimpleObject)]
-#[graphql(input_name = "CycleInput", name = "Cycle")]
-pub struct Cycle {
-    /// How long a period is.
-    pub every: Every,
-    /// A zone of the IANA database, such as "Asia/Seoul".
-    pub time_zone: String,
-    /// The local hour at which a day of this contract begins, 0 to 23.
-    #[graphql(default)]
-    pub cut_off_hour: i32,
-    /// For weeks; Monday when absent.
-    pub starts_on: Option<Weekday>,
 }
 
 /// What becomes of a negative base.
@@ -225,19 +225,28 @@ impl TermsInput {
             self.rate_table.rows.into_iter().enumerate().map(|(n, row)| row.core(n, &mut problems)).collect();
         let base = self.base.core(&mut problems);
         let advance = self.advance.map(|advance| advance.core(&mut problems));
+        let split = self.split.map(|split| split.core(&mut problems));
         let fees = self.fees.into_iter().enumerate().map(|(n, fee)| fee.core(n, &mut problems)).collect();
+        let also_in = self.also_in.into_iter().enumerate();
+        let also_in = also_in.map(|(n, also)| also.core(n, &mut problems)).collect();
+        let payment = self.payment.map(|payment| payment.core(&mut problems));
+        let late_window = self.late_window.map(|window| window.core(&mut problems));
         let Some(cycle) = cycle.filter(|_| problems.is_empty()) else {
             return Err(Error::Invalid(problems.into_iter().map(|problem| problem.under("terms")).collect()));
         };
         Ok(contract::Terms {
             valid_from: self.valid_from.0,
+            valid_until: self.valid_until.map(|last| last.0),
             role: self.role.into(),
             scope,
             currency: self.currency,
+            also_in,
             attribution: self.attribution.into(),
             cycle,
+            late_window,
             base,
             negative: contract::Negative { mode: self.negative.mode.into(), level: self.negative.level.into() },
+            ring_fence: self.ring_fence.map(contract::RingFence::from),
             rate_table: contract::RateTable { matching: self.rate_table.r#match.into(), columns, rows },
             fees,
             cap: self.cap.map(|cap| cap.0),
@@ -246,6 +255,8 @@ impl TermsInput {
             prepaid: self.prepaid.map(contract::Prepaid::from),
             rounding: self.rounding.into(),
             minimum_payout: self.minimum_payout.0,
+            split,
+            payment,
             tiers_on_change: self.tiers_on_change.into(),
             promotions: self.promotions.into_iter().map(contract::Promotion::from).collect(),
         })
@@ -278,26 +289,6 @@ impl ScopeInput {
             tags: self.tags,
             regions: self.regions,
             channels: self.channels,
-        })
-    }
-}
-
-impl Cycle {
-    fn core(self, problems: &mut Vec<Problem>) -> Option<contract::Cycle> {
-        let zone = self.time_zone.parse();
-        if zone.is_err() {
-            problems.push(no_zone("cycle.timeZone", &self.time_zone));
-        }
-        let hour = u8::try_from(self.cut_off_hour);
-        if hour.is_err() {
-            problems.push(Problem::new(Code::BadInput, "cycle.cutOffHour", "is not an hour from 0 to 23"));
-        }
-        let (time_zone, cut_off_hour) = (zone.ok()?, hour.ok()?);
-        Some(contract::Cycle {
-            every: self.every.into(),
-            time_zone,
-            cut_off_hour,
-            starts_on: self.starts_on.map(contract::Weekday::from),
         })
     }
 }

@@ -34,6 +34,8 @@ pub enum ContractTextSection {
     Deductions,
     /// What becomes of a negative base.
     Negative,
+    /// Players who win much, and are set off against themselves alone.
+    RingFence,
     /// The rate table.
     Rates,
     /// Stretches of time that the rate table asks for.
@@ -52,6 +54,10 @@ pub enum ContractTextSection {
     Rounding,
     /// Below what nothing is paid.
     MinimumPayout,
+    /// Who gets which part of the total.
+    Split,
+    /// When what is owed is due.
+    Payment,
     /// What happens where terms change or facts come late.
     Changes,
     /// A settlement from beginning to end, as an example.
@@ -101,6 +107,10 @@ pub enum ContractWarningCode {
     PoolAlone,
     /// A deduction goes by turnover, and the contract pays for revenue.
     TaxBaseDiffers,
+    /// The contract's partner is none of the parties that the total is split between.
+    PartnerNotParty,
+    /// Due dates go by a calendar in which nobody entered holidays of their year.
+    CalendarWithoutHolidays,
 }
 
 pub struct ContractWarning(pub warnings::Warning);

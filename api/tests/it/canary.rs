@@ -33,7 +33,7 @@ const EMPTY: [(&str, &str, &str); 7] = [
 const MODEL: &str = "a tenant has a model of its own after a thousand transactions; it has no text";
 
 /// Texts that no client writes, or not freely, by the end of `Type.field`, and why.
-const NOT_FREE: [(&str, &str); 20] = [
+const NOT_FREE: [(&str, &str); 25] = [
     ("AnomalyReason.code", "names of features"),
     ("AnomalyReason.text", "one sentence for each feature, with its figures"),
     ("AnomalyCase.player", "the hash of `Player.pseudonym`"),
@@ -53,7 +53,12 @@ const NOT_FREE: [(&str, &str); 20] = [
     ("Blocker.remedy", "one sentence for each code"),
     ("Player.pseudonym", "a keyed hash, looked for as an id"),
     ("Transaction.player", "the same hash"),
+    ("RingFencedPlayer.player", "the same hash"),
     ("Viewer.eventCursor", "a place among events"),
+    ("FormulaStep.of", "of the parts of settlements, which are all that lists lead to: how they are rounded"),
+    ("FormulaStep.path", "names of fields"),
+    ("FormulaStep.text", "one sentence for each kind, with its figures"),
+    ("FormulaValue.name", "from the code"),
 ];
 
 /// A server that lets a caller ask as much as it likes.

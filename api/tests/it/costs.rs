@@ -57,7 +57,7 @@ type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
 
 /// What one field more of a type adds to the cost of the request, at the end of this way.
 async fn weight(shape: &Shape, schema: &Schema, name: &str, way: &Way) -> usize {
-    let (mut name, mut way) = (name, way.clone());
+    let (mut name, mut way, mut rows) = (name, way.clone(), 1);
     let leaf = loop {
         let fields = shape.fields(name);
         if let Some(leaf) = fields.iter().find(|field| !shape.leads_on(field) && list(field, "args").is_empty()) {
@@ -65,7 +65,12 @@ async fn weight(shape: &Shape, schema: &Schema, name: &str, way: &Way) -> usize 
         }
         // A type without plain fields: one of a field's that is no list weighs the same.
         let plain = |field: &&Value| !is_list(&field["type"]) && !has_pages(field) && list(field, "args").is_empty();
-        let Some(field) = fields.iter().find(plain) else { return 1 };
+        // Or of a list's, of which each row does.
+        let of_rows =
+            |field: &&Value| is_list(&field["type"]) && shape.leads_on(field) && list(field, "args").is_empty();
+        let field = fields.iter().find(plain).or_else(|| fields.iter().find(of_rows));
+        let Some(field) = field else { return 1 };
+        rows *= if is_list(&field["type"]) { 10 } else { 1 };
         way = way.on(text(field, "name"));
         name = text(named(&field["type"]), "name");
     };
@@ -77,7 +82,7 @@ async fn weight(shape: &Shape, schema: &Schema, name: &str, way: &Way) -> usize 
         let analysis = serde_json::to_value(analysis).expect("JSON");
         usize::try_from(analysis["complexity"].as_u64().expect("a cost")).expect("a cost")
     };
-    cost(format!("a: {leaf} b: {leaf}")).await - cost(format!("a: {leaf}")).await
+    (cost(format!("a: {leaf} b: {leaf}")).await - cost(format!("a: {leaf}")).await) / rows
 }
 
 fn has_pages(field: &Value) -> bool {

@@ -65,6 +65,10 @@ pub async fn furnish(server: &TestServer, words: &Words) -> Habitat {
     of("createAsset", json!({ "code": asset, "exponent": 2 })).await;
     // In which the terms of the other tests are.
     of("createAsset", json!({ "code": "BIT", "exponent": 2 })).await;
+    // For a further currency of a version.
+    of("createAsset", json!({ "code": format!("{asset}2"), "exponent": 2 })).await;
+    let holidays = json!([{ "date": "2021-12-27", "name": word }]);
+    of("setBusinessCalendar", json!({ "code": asset, "name": word, "holidays": holidays })).await;
     let product = json!({
         "code": word, "name": word, "category": word, "studio": word, "theoreticalRtp": "0.965", "volatility": "1.5",
     });
@@ -161,6 +165,8 @@ impl Furnishing<'_> {
             "validFrom": "2021-08-01", "role": "PROVIDER", "scope": scope, "currency": self.asset,
             "cycle": { "every": "MONTH", "timeZone": "UTC", "cutOffHour": 0 }, "base": { "ggr": {} },
             "negative": { "mode": "CARRY" }, "minimumPayout": (self.stake / 10).to_string(),
+            "lateWindow": { "days": 3 },
+            "payment": { "days": 10, "roll": "FOLLOWING", "calendars": [shared.to_uppercase()] },
             "promotions": [
                 { "code": word, "from": "2022-05-01T00:00", "until": "2022-06-01T00:00", "products": [shared] },
             ],
@@ -185,6 +191,12 @@ impl Furnishing<'_> {
 
     /// One in force, drafts of the other bases, and one whose condition fails on whatever the other partner sends.
     async fn contracts(&self, partner: &str) {
+        let below = json!({ "name": format!("{} below", self.word), "reference": format!("{} below", self.word) });
+        let below = id(&self.change("createPartner", below, "partner { id }").await["partner"]);
+        let parties = |percents: [&str; 2]| {
+            let of = |(partner, percent): (&str, &str)| json!({ "partner": partner, "percent": percent });
+            [below.as_str(), partner].into_iter().zip(percents).map(of).collect::<Vec<_>>()
+        };
         let new = json!({ "partnerId": partner, "name": self.word, "terms": self.terms() });
         let contract = self.change("createContract", new, "contract { id }").await["contract"]["id"].clone();
         let first = json!({ "contractId": contract, "version": 1 });
@@ -194,7 +206,19 @@ impl Furnishing<'_> {
             terms["scope"]["channels"] = json!([format!("{} {base}", self.word)]);
             terms["base"] = json!({ base: {} });
             terms["validFrom"] = json!(from);
-            terms["cycle"] = json!({ "every": "WEEK", "timeZone": "UTC", "startsOn": "MONDAY" });
+            let custom = json!({ "from": "2022-04-01", "unit": "DAY", "lengths": [10, 11] });
+            if base == "sales" {
+                terms["cycle"] = json!({ "every": "CUSTOM", "timeZone": "UTC", "custom": custom });
+                terms["validUntil"] = json!("2022-12-31");
+            } else {
+                terms["cycle"] = json!({ "every": "WEEK", "timeZone": "UTC", "startsOn": "MONDAY" });
+                terms["rateTable"] = json!({ "rows": [{ "code": format!("{}-line", self.word), "percent": "1.2" }] });
+                terms["split"] = json!({ "differential": { "parties": parties(["0.8", "1.2"]) } });
+                terms["alsoIn"] = json!([
+                    { "currency": format!("{}2", self.asset), "minimumPayout": "5", "cycle": { "every": "WEEK", "startsOn": "FRIDAY" } },
+                    { "currency": "EUR", "cycle": { "every": "CUSTOM", "custom": custom } },
+                ]);
+            }
             let draft = json!({ "contractId": contract, "terms": terms });
             self.change("draftContractVersion", draft, "contract { id }").await;
         }
@@ -204,7 +228,7 @@ impl Furnishing<'_> {
         terms["fees"] = json!([{ "code": format!("{}-licence", self.word), "charge": { "amount": "-5" } }]);
         self.change("draftContractVersion", json!({ "contractId": contract, "terms": terms }), "contract { id }").await;
         self.lives(&contract, 5).await;
-        self.platform(partner).await;
+        self.platform(partner, json!({ "parallel": { "parties": parties(["30", "70"]) } })).await;
         // The other way round it would be in force before the other has sent anything.
         let Some(other) = self.other else { return };
         let mut terms = self.terms();
@@ -218,8 +242,9 @@ impl Furnishing<'_> {
     }
 
     /// A contract that counts spins and has fees.
-    async fn platform(&self, partner: &str) {
+    async fn platform(&self, partner: &str, split: Value) {
         let mut terms = self.terms();
+        terms["split"] = split;
         (terms["role"], terms["scope"]) = (json!("PLATFORM"), json!({ "sources": [self.word] }));
         terms["base"] = json!({ "units": { "promotional": "50" } });
         let steps = json!([{ "upTo": "2", "perUnit": "0.5" }, { "perUnit": "0.25" }]);
@@ -236,6 +261,9 @@ impl Furnishing<'_> {
         let contract = self.change("createContract", new, "contract { id }").await["contract"]["id"].clone();
         let first = json!({ "contractId": contract, "version": 1 });
         self.change("activateContractVersion", first, "contract { id }").await;
+        let spin = self.transaction("spin", "STAKE", &format!("{}.23", self.stake), "2021-08-16T12:00:00Z");
+        let case = json!({ "contractId": contract, "name": format!("{} calls", self.word), "facts": [spin], "acceptVersion": 1 });
+        self.change("saveContractTestCase", case, "testCase { name }").await;
         let fund = |kind: &str, amount: String| {
             json!({ "contractId": contract, "kind": kind, "amount": { "amount": amount, "currency": self.asset },
                     "happenedOn": "2021-09-01", "note": self.word })
@@ -244,6 +272,8 @@ impl Furnishing<'_> {
         let mut prepaid = self.terms();
         (prepaid["role"], prepaid["scope"]) = (json!("AGGREGATOR"), json!({ "sources": [self.word] }));
         prepaid["prepaid"] = json!({ "lowBalance": "10" });
+        // In October the one player wins more than is staked.
+        prepaid["ringFence"] = json!({ "threshold": "10" });
         let new = json!({ "partnerId": partner, "name": format!("{} sells credit", self.word), "terms": prepaid });
         let contract = self.change("createContract", new, "contract { id }").await["contract"]["id"].clone();
         let first = json!({ "contractId": contract, "version": 1 });
@@ -278,7 +308,7 @@ impl Furnishing<'_> {
             "products": [{ "product": self.shared, "category": self.shared }, { "product": word, "category": word }],
             "players": [{ "player": word, "segment": word, "tags": [word] }],
             "carriedBase": [{ "rateClass": format!("{word}-rest"), "amount": format!("-{}.11", self.stake) }],
-            "carriedAmount": "1.17",
+            "carriedAmount": "1.17", "advanced": format!("{}.29", self.stake), "credit": format!("{}.31", self.stake),
         });
         let template = json!({ "name": word, "terms": self.terms() });
         self.change("saveContractTemplate", template, "contractTemplate { name }").await;

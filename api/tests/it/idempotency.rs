@@ -209,6 +209,8 @@ async fn contracts(all: &mut Replays, partner: &Value) {
     all.replayed("setOpeningBalances", input, "contract { id }").await;
     let input = json!({ "contractId": contract, "name": "Nothing" });
     all.replayed("deleteContractTestCase", input, "contract { id testCases { name } }").await;
+    let calendar = json!({ "code": "KR", "name": "Korea", "holidays": [{ "date": "2022-01-31", "name": "Seollal" }] });
+    all.replayed("setBusinessCalendar", calendar, "businessCalendar { code revision changedAt }").await;
     all.replayed("updateContractPolicy", json!({ "approval": "NONE" }), "contractPolicy { approval }").await;
     let mut elsewhere = terms();
     elsewhere["role"] = json!("AGENT");

@@ -14,6 +14,9 @@ use crate::support::{Crash, PASSWORD, TestServer, mapping, terms};
 /// caller's own thing of that type.
 pub type Case = (&'static str, &'static str, Value);
 
+/// A contract whose settlements are split.
+const SHARED: &str = "Contract, shared";
+
 fn queries() -> Vec<Case> {
     let filter = |field: &str| json!({ "filter": { field: "?" } });
     vec![
@@ -25,6 +28,8 @@ fn queries() -> Vec<Case> {
         ("Query.settlements.filter.contractId", "Contract", filter("contractId")),
         ("Query.fundEntries.filter.contractId", "Contract", filter("contractId")),
         ("Query.settlements.filter.partnerId", "Partner", filter("partnerId")),
+        ("Query.settlementParts.filter.contractId", SHARED, filter("contractId")),
+        ("Query.settlementParts.filter.partnerId", "Partner", filter("partnerId")),
         ("Query.settlementLineExplanation.settlementId", "Settlement", json!({ "settlementId": "?", "position": 1 })),
         ("Query.transactionExplanation.transactionId", "Transaction", json!({ "transactionId": "?" })),
         ("Query.anomalyCases.filter.sourceId", "Source", filter("sourceId")),
@@ -37,9 +42,24 @@ fn scoped_terms() -> Value {
     terms
 }
 
+/// Terms with a party to be named; the other one is the caller's own partner.
+fn split_terms(kind: &str) -> Value {
+    let mut terms = terms();
+    let parties = json!([{ "partner": "?", "percent": "4" }, { "partner": "$Partner", "percent": "8" }]);
+    // No source that another partner's user cannot see, which would be said first.
+    terms["scope"] = json!({});
+    terms["split"] = json!({ kind: { "parties": parties } });
+    if kind == "parallel" {
+        for party in terms["split"][kind]["parties"].as_array_mut().expect("a list") {
+            party["percent"] = json!("50");
+        }
+    }
+    terms
+}
+
 /// In an order in which the caller's own things can be named one after the other.
 pub fn mutations() -> Vec<Case> {
-    [masters(), agreements_and_records(), versions()].concat()
+    [masters(), splits(), agreements_and_records(), versions()].concat()
 }
 
 fn input(place: &'static str, kind: &'static str, input: Value) -> Case {
@@ -119,6 +139,16 @@ fn versions() -> Vec<Case> {
             "Source",
             json!({ "name": "x", "terms": scoped_terms() }),
         ),
+        input(
+            "Mutation.saveContractTemplate.input.terms.split.parallel.parties.partner",
+            "Partner",
+            json!({ "name": "xx", "terms": split_terms("parallel") }),
+        ),
+        input(
+            "Mutation.saveContractTemplate.input.terms.split.differential.parties.partner",
+            "Partner",
+            json!({ "name": "xy", "terms": split_terms("differential") }),
+        ),
         input("Mutation.createContractFromTemplate.input.partnerId", "Partner", made("z", "?")),
         input(
             "Mutation.createContractFromTemplate.input.changes.scope.sources",
@@ -131,6 +161,42 @@ fn versions() -> Vec<Case> {
             "Mutation.copyContract.input.changes.scope.sources",
             "Source",
             changed(copied("$Contract", "$Partner", "ww")),
+        ),
+    ]
+}
+
+/// Terms that name parties.
+fn splits() -> Vec<Case> {
+    vec![
+        input(
+            "Mutation.createContract.input.terms.split.parallel.parties.partner",
+            "Partner",
+            json!({ "partnerId": "$Partner", "name": "yy", "terms": split_terms("parallel") }),
+        ),
+        input(
+            "Mutation.createContract.input.terms.split.differential.parties.partner",
+            "Partner",
+            json!({ "partnerId": "$Partner", "name": "yz", "terms": split_terms("differential") }),
+        ),
+        input(
+            "Mutation.draftContractVersion.input.terms.split.parallel.parties.partner",
+            "Partner",
+            json!({ "contractId": "$Contract", "terms": split_terms("parallel") }),
+        ),
+        input(
+            "Mutation.draftContractVersion.input.terms.split.differential.parties.partner",
+            "Partner",
+            json!({ "contractId": "$Contract", "terms": split_terms("differential") }),
+        ),
+        input(
+            "Mutation.changeContractDraft.input.terms.split.parallel.parties.partner",
+            "Partner",
+            json!({ "contractId": "$Contract", "version": 2, "revision": 1, "terms": split_terms("parallel") }),
+        ),
+        input(
+            "Mutation.changeContractDraft.input.terms.split.differential.parties.partner",
+            "Partner",
+            json!({ "contractId": "$Contract", "version": 2, "revision": 1, "terms": split_terms("differential") }),
         ),
     ]
 }
@@ -260,8 +326,10 @@ enum Form {
 /// What of a root field is asked for: enough to tell things apart.
 fn selection(shape: &Shape, field: &Value) -> String {
     let name = text(named(&field["type"]), "name");
-    if name.ends_with("Connection") {
-        return "nodes { __typename id } pageInfo { hasNextPage endCursor }".to_owned();
+    if let Some(row) = name.strip_suffix("Connection") {
+        let has_id = shape.fields(row).iter().any(|field| text(field, "name") == "id");
+        let id = if has_id { "id" } else { "" };
+        return format!("nodes {{ __typename {id} }} pageInfo {{ hasNextPage endCursor }}");
     }
     if name == "Node" {
         return "__typename id".to_owned();
@@ -335,6 +403,14 @@ async fn things(server: &TestServer, token: &str) -> Things {
 async fn furnished(server: &TestServer, slug: &str, word: &str) -> (Crash, Things) {
     let crash = server.crash(slug).await;
     let of = |mutation: &'static str, input: Value| server.mutate(&crash.ada, mutation, input, "__typename");
+    let below = json!({ "name": format!("{word} below"), "reference": format!("{word} below") });
+    let below = server.mutate(&crash.ada, "createPartner", below, "partner { id }").await["partner"]["id"].clone();
+    let mut terms = terms();
+    let parties = [json!(crash.partner), below].map(|partner| json!({ "partner": partner, "percent": "50" }));
+    (terms["role"], terms["split"]) = (json!("AGENT"), json!({ "parallel": { "parties": parties } }));
+    let shared = json!({ "partnerId": crash.partner, "name": format!("{word} shared"), "terms": terms });
+    let shared = server.mutate(&crash.ada, "createContract", shared, "contract { id }").await["contract"]["id"].clone();
+    of("activateContractVersion", json!({ "contractId": shared, "version": 1 })).await;
     fill(server, &crash, "100").await;
     close_all(server, &crash).await;
     let fund = json!({ "contractId": crash.contract, "kind": "ADVANCE", "happenedOn": "2021-11-01", "note": word,
@@ -348,10 +424,10 @@ async fn furnished(server: &TestServer, slug: &str, word: &str) -> (Crash, Thing
     of("createPartner", json!({ "name": word, "reference": word })).await;
     of("renamePartner", json!({ "partnerId": crash.partner, "name": format!("{word} games") })).await;
     of("createSource", json!({ "partnerId": crash.partner, "name": word, "mapping": mapping() })).await;
-    let mut later = terms();
+    let mut later = crate::support::terms();
     later["validFrom"] = json!("2022-02-01");
     of("draftContractVersion", json!({ "contractId": crash.contract, "terms": later })).await;
-    let mut agents = terms();
+    let mut agents = crate::support::terms();
     agents["role"] = json!("AGENT");
     agents["scope"] = json!({ "regions": [word] });
     of("saveContractTemplate", json!({ "name": "Agents", "terms": agents })).await;
@@ -366,6 +442,7 @@ async fn furnished(server: &TestServer, slug: &str, word: &str) -> (Crash, Thing
     own.insert("Partner".to_owned(), crash.partner.clone());
     own.insert("Source".to_owned(), crash.source.clone());
     own.insert("Contract".to_owned(), crash.contract.clone());
+    own.insert(SHARED.to_owned(), shared.as_str().expect("an id").to_owned());
     (crash, own)
 }
 

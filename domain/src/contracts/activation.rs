@@ -14,7 +14,7 @@ pub struct Overlap {
     pub from: Timestamp,
 }
 
-/// Contracts of the same partner, role and currency whose scope overlaps that of `new` while both are in force.
+/// Contracts of the same partner and role, with a currency in common, whose scope overlaps that of `new` while both are in force.
 /// `active` are the partner's active versions.
 pub fn overlaps(new: &ActiveVersion, active: &[ActiveVersion]) -> Vec<Overlap> {
     let mut found: Vec<Overlap> = Vec::new();
@@ -23,7 +23,7 @@ pub fn overlaps(new: &ActiveVersion, active: &[ActiveVersion]) -> Vec<Overlap> {
         other.contract != new.contract
             && other.partner == new.partner
             && other.terms.role == new.terms.role
-            && other.terms.currency == new.terms.currency
+            && new.terms.currencies().any(|currency| other.terms.settles_in(currency))
             && terms::overlap(&other.terms.scope, &new.terms.scope)
     });
     for rival in rivals {
@@ -38,11 +38,9 @@ pub fn overlaps(new: &ActiveVersion, active: &[ActiveVersion]) -> Vec<Overlap> {
     found
 }
 
-/// When the next version of the same contract takes over.
+/// When the next version of the same contract takes over, or its own last day is over.
 fn end_of(version: &ActiveVersion, active: &[ActiveVersion]) -> Option<Timestamp> {
-    let later =
-        active.iter().filter(|other| other.contract == version.contract && other.valid_from > version.valid_from);
-    later.map(|other| other.valid_from).min()
+    version.until(active)
 }
 
 /// The active versions without the one whose place `new` takes, or why it cannot take it.
@@ -84,9 +82,11 @@ pub fn check(new: &ActiveVersion, own: &[ActiveVersion]) -> Vec<Problem> {
     let changes =
         before.map(|before| (*before, new, "validFrom")).into_iter().chain(after.map(|after| (new, *after, "cycle")));
     for (old, next, path) in changes {
-        let (a, b, at) = (&old.terms.cycle, &next.terms.cycle, next.valid_from);
-        let on_both = a.is_boundary(at) && b.is_boundary(at);
-        if !same(a, b) && !on_both {
+        let at = next.valid_from;
+        let cycles = cycles(old, next);
+        let on_both = cycles.iter().all(|(a, b)| a.is_boundary(at) && b.is_boundary(at));
+        let fits = |(a, b): &(Cycle, Cycle)| same(a, b) || (a.is_boundary(at) && b.is_boundary(at));
+        if !cycles.iter().all(fits) {
             let message = format!(
                 "version {} changes the cycle on {}, which must be the beginning of a period of version {} and of its own",
                 next.version, next.terms.valid_from, old.version
@@ -103,6 +103,14 @@ pub fn check(new: &ActiveVersion, own: &[ActiveVersion]) -> Vec<Problem> {
     }
     problems.extend(mixed_levels(new, &own));
     problems
+}
+
+/// The cycles of two versions, of each currency that both have; where they have none in common, of their own ones.
+fn cycles(old: &ActiveVersion, next: &ActiveVersion) -> Vec<(Cycle, Cycle)> {
+    let of = |version: &ActiveVersion, currency: &str| version.terms.in_currency(currency).map(|terms| terms.cycle);
+    let both = next.terms.currencies().filter_map(|currency| of(old, currency).zip(of(next, currency)));
+    let both: Vec<(Cycle, Cycle)> = both.collect();
+    if both.is_empty() { vec![(old.terms.cycle.clone(), next.terms.cycle.clone())] } else { both }
 }
 
 /// Whether a version counts units instead of money.
@@ -131,11 +139,16 @@ fn mixed_levels(new: &ActiveVersion, own: &[&ActiveVersion]) -> Option<Problem> 
 
 /// Settlements that are there already and that `new`, in force in their time, would cut otherwise: facts of one period
 /// would be spread over others, or one would end before the facts in it.
-pub fn recuts(new: &ActiveVersion, own: &[ActiveVersion], settled: &[Period]) -> Vec<Problem> {
+pub fn recuts(new: &ActiveVersion, own: &[ActiveVersion], settled: &[(String, Period)]) -> Vec<Problem> {
     let own: Vec<ActiveVersion> = own.iter().filter(|other| other.contract == new.contract).cloned().collect();
     let end = end_of(new, &own);
-    let governed = |period: &&Period| period.start >= new.valid_from && end.is_none_or(|end| period.start < end);
-    let cut = settled.iter().filter(governed).filter(|period| new.terms.cycle.period(period.start) != **period).min();
+    let governed =
+        |(_, period): &&(String, Period)| period.start >= new.valid_from && end.is_none_or(|end| period.start < end);
+    let cut = |(currency, period): &&(String, Period)| {
+        let own = new.terms.in_currency(currency).map(|terms| terms.cycle);
+        own.as_ref().unwrap_or(&new.terms.cycle).period(period.start) != *period
+    };
+    let cut = settled.iter().filter(governed).filter(cut).map(|(_, period)| period).min();
     let problem = |period: &Period| {
         let message = format!(
             "there is a settlement from {} to {} already, which this cycle cuts otherwise; let the version begin after it",
@@ -149,7 +162,8 @@ pub fn recuts(new: &ActiveVersion, own: &[ActiveVersion], settled: &[Period]) ->
 /// Whether two cycles cut time alike by what they say.
 fn same(a: &Cycle, b: &Cycle) -> bool {
     let week = |cycle: &Cycle| (cycle.every == Every::Week).then(|| cycle.starts_on.unwrap_or(Weekday::Monday));
-    (a.every, a.time_zone, a.cut_off_hour, week(a)) == (b.every, b.time_zone, b.cut_off_hour, week(b))
+    (a.every, a.time_zone, a.cut_off_hour, week(a), &a.custom)
+        == (b.every, b.time_zone, b.cut_off_hour, week(b), &b.custom)
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ pub(super) fn attributed(version: &Version, fact: &Seen<'_>, closed_at: Option<T
 pub(super) fn could_cover(version: &Version, fact: &Seen<'_>) -> bool {
     let terms = &version.active.terms;
     let scope = &terms.scope;
-    fact.currency == terms.currency
+    version.currency(fact.currency).is_some()
         && (scope.sources.is_empty() || scope.sources.contains(&fact.source))
         && names(&scope.products, fact.product)
         && names(&scope.regions, fact.region)

@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use super::condition::{Needs, Var};
-use super::contract::{ActiveVersion, Attribution, Scope};
+use super::contract::{ActiveVersion, Attribution, Cycle, Scope};
 use super::promotion::Promotions;
 use super::resolution;
 use super::table::Table;
@@ -61,6 +61,10 @@ pub(super) struct Version {
     /// Its place among all versions of the book.
     pub index: usize,
     pub active: ActiveVersion,
+    /// Behind its last day it counts nothing.
+    pub ends: Timestamp,
+    /// Its further currencies, each with its cycle.
+    pub also: Vec<(String, Cycle)>,
     pub table: Table,
     pub promotions: Promotions,
     /// What the scope and the rate table read: equal values of these have equal outcomes.
@@ -246,7 +250,25 @@ fn compile_version(active: ActiveVersion, index: usize) -> Result<Version, Probl
     let promotions = Promotions::new(&terms.promotions, &terms.cycle);
     let mut needs = scope_needs(&terms.scope);
     needs.merge(&table.needs);
-    Ok(Version { index, active, table, promotions, needs })
+    let ends = terms.ends().unwrap_or(Timestamp(i64::MAX));
+    let also = terms.also_in.iter().map(|also| (also.currency.clone(), also.cycle_of(&terms.cycle))).collect();
+    Ok(Version { index, active, ends, also, table, promotions, needs })
+}
+
+impl Version {
+    /// The place of a currency among its own, that of the terms first; none for one that it does not count.
+    pub fn currency(&self, code: &str) -> Option<usize> {
+        if self.active.terms.currency == code {
+            return Some(0);
+        }
+        self.also.iter().position(|(own, _)| own == code).map(|place| place + 1)
+    }
+
+    /// The cycle of a currency, by its place.
+    pub fn cycle(&self, currency: usize) -> &Cycle {
+        let also = currency.checked_sub(1).and_then(|place| self.also.get(place));
+        also.map_or(&self.active.terms.cycle, |(_, cycle)| cycle)
+    }
 }
 
 /// What deciding the scope reads, beyond source and currency.

@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::base::{Base, Cost, Deduction, JackpotBasis, NgrBase, Take};
-use super::contract::{Match, Terms};
+use super::contract::{Level, Match, Terms};
 use super::terms::{Problems, is_code};
 use crate::error::Code;
-use crate::money::{Asset, Minor, Price, Rate};
+use crate::money::{Asset, Minor, Price, Rate, Units};
 
 /// Deductions, or fees, of one contract.
 pub const MAX_CLAUSES: usize = 50;
@@ -71,7 +71,20 @@ pub struct Prepaid {
     pub low_balance: Option<String>,
 }
 
+/// A player who won more than the house can bear is taken out of a negative total, and set off against himself alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RingFence {
+    /// Major units, positive: a player whose base is negative by this or more is taken out.
+    pub threshold: String,
+}
+
 impl Terms {
+    /// Whether what it counts is kept by player, too.
+    pub const fn counts_players(&self) -> bool {
+        self.ring_fence.is_some()
+    }
+
     /// The pool whose advances it recoups, if it names one.
     pub fn pool(&self) -> Option<&str> {
         self.advance.as_ref().and_then(|advance| advance.pool.as_deref())
@@ -105,22 +118,47 @@ pub(super) fn check(terms: &Terms, asset: &Asset, problems: &mut Problems) {
         problems.bad("minimumGuarantee", "is more than the cap, which would never be kept");
     }
     check_funds(terms, asset, problems);
+    check_ring_fence(terms, asset, problems);
     check_collecting(terms, problems);
 }
+
+fn check_ring_fence(terms: &Terms, asset: &Asset, problems: &mut Problems) {
+    let Some(fence) = &terms.ring_fence else { return };
+    match asset.parse_units(&fence.threshold) {
+        Err(error) => problems.add(Code::BadAmount, "ringFence.threshold", error.to_string()),
+        Ok(threshold) if threshold <= Units::ZERO => {
+            let message = "is not positive; write what a player has to win at least, such as 5000";
+            problems.bad("ringFence.threshold", message);
+        }
+        Ok(_) => {}
+    }
+    if !matches!(terms.base, Base::Ggr(_) | Base::Ngr(_)) {
+        problems
+            .bad("ringFence", "takes out what players win, and the base has no wins in it; it goes with GGR and NGR");
+    }
+    if terms.negative.level == Level::PerClass {
+        let message = "goes by the total of all rate classes, and negative.level is PER_CLASS; write TOTAL there";
+        problems.bad("ringFence", message);
+    }
+    if terms.rate_table.matching == Match::Collect {
+        problems.bad("ringFence", COLLECTS);
+    }
+}
+
+const COLLECTS: &str = "goes by all classes together, and a table that collects counts one transaction in several";
 
 /// What counts transactions of all classes together would count some of them several times.
 fn check_collecting(terms: &Terms, problems: &mut Problems) {
     if terms.rate_table.matching != Match::Collect {
         return;
     }
-    const WHY: &str = "goes by all classes together, and a table that collects counts one transaction in several";
     for (position, fee) in terms.fees.iter().enumerate() {
         if matches!(fee.charge, Charge::PerUnit(_)) {
-            problems.bad(format!("fees.{position}.charge.perUnit"), WHY);
+            problems.bad(format!("fees.{position}.charge.perUnit"), COLLECTS);
         }
     }
     if terms.prepaid.is_some() {
-        problems.bad("prepaid", WHY);
+        problems.bad("prepaid", COLLECTS);
     }
 }
 

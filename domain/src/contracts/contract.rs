@@ -11,11 +11,15 @@ use crate::ids::{ContractId, PartnerId, SourceId};
 use crate::money::{Price, Rate, Rounding};
 use crate::time::Timestamp;
 
+pub use super::also::{AlsoCycle, AlsoIn};
 pub use super::base::{
     Base, BonusTreatment, Cost, Costs, Deduction, DeductionBase, GgrBase, JackpotBasis, NgrBase, PercentOf, SalesBase,
     Take, TurnoverBase, UnitsBase,
 };
-pub use super::clauses::{Advance, Charge, Fee, PerUnit, Prepaid};
+pub use super::clauses::{Advance, Charge, Fee, PerUnit, Prepaid, RingFence};
+pub use super::custom::{Custom, CustomUnit};
+pub use super::due::{DayCount, LateWindow, Payment, PaymentFrom, Roll};
+pub use super::split::{Parties, Party, Split};
 
 /// The part that a partner plays. One transaction may feed one contract per partner and role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -33,14 +37,25 @@ pub enum PartnerRole {
 pub struct Terms {
     /// The version counts from the start of the period day that begins on this local date.
     pub valid_from: NaiveDate,
+    /// The last local date on which it counts; none until another version takes over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_until: Option<NaiveDate>,
     pub role: PartnerRole,
     #[serde(default)]
     pub scope: Scope,
     pub currency: String,
+    /// The same for further currencies, each settled by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also_in: Vec<AlsoIn>,
     pub attribution: Attribution,
     pub cycle: Cycle,
+    /// How long late facts of a period are awaited before it can close.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_window: Option<LateWindow>,
     pub base: Base,
     pub negative: Negative,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ring_fence: Option<RingFence>,
     pub rate_table: RateTable,
     /// Owed beside the shares.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -59,6 +74,12 @@ pub struct Terms {
     pub rounding: Rounding,
     /// Major units of `currency`: a smaller total is carried over instead of being paid.
     pub minimum_payout: String,
+    /// Who gets which part of the total.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<Split>,
+    /// When what a settlement owes is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment: Option<Payment>,
     /// What tiers do when this version takes over inside a period.
     #[serde(default)]
     pub tiers_on_change: TiersOnChange,
@@ -112,6 +133,8 @@ pub enum Every {
     /// From the 1st and from the 16th.
     HalfMonth,
     Month,
+    /// By the pattern of [`Cycle::custom`].
+    Custom,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,7 +149,7 @@ pub enum Weekday {
     Sunday,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Cycle {
     pub every: Every,
@@ -137,6 +160,8 @@ pub struct Cycle {
     /// For weeks; Monday where it is not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub starts_on: Option<Weekday>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub custom: Option<Custom>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::contract::Terms;
+use crate::ids::PartnerId;
 
 /// Differences that are told; terms that have more are other terms.
 pub const MOST_DIFFERENCES: usize = 1_000;
@@ -26,10 +27,39 @@ pub struct Difference {
 
 /// In the order of the fields' names, and of the rows as they are now; at most [`MOST_DIFFERENCES`].
 pub fn differences(before: &Terms, after: &Terms) -> Vec<Difference> {
+    told(json(before), json(after))
+}
+
+/// The same with partners by what they are called. Who has no name here is nobody that the reader may see.
+pub fn differences_named(before: &Terms, after: &Terms, names: &BTreeMap<PartnerId, String>) -> Vec<Difference> {
+    // Two with the same name are told apart by their ids.
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    names.values().for_each(|name| *counts.entry(name).or_default() += 1);
+    let named = |terms: &Terms| {
+        let mut json = json(terms);
+        if let Some(split) = &terms.split {
+            let parties = json.pointer_mut(&format!("/{}", split.path().replace('.', "/")));
+            for (entry, party) in parties.and_then(Value::as_array_mut).into_iter().flatten().zip(split.parties()) {
+                entry["partner"] = match names.get(&party.partner) {
+                    Some(name) if counts.get(name.as_str()) == Some(&1) => name.clone().into(),
+                    Some(name) => format!("{name} ({})", party.partner).into(),
+                    None => "…".into(),
+                };
+            }
+        }
+        json
+    };
+    told(named(before), named(after))
+}
+
+/// Terms always make JSON; where they did not there would be nothing to compare.
+fn json(terms: &Terms) -> Value {
+    serde_json::to_value(terms).unwrap_or_default()
+}
+
+fn told(before: Value, after: Value) -> Vec<Difference> {
     let mut found = Vec::new();
-    // Terms always make JSON; where they did not there would be nothing to compare.
-    let json = |terms: &Terms| serde_json::to_value(terms).unwrap_or_default();
-    compare("", Some(&json(before)), Some(&json(after)), &mut found);
+    compare("", Some(&before), Some(&after), &mut found);
     found.truncate(MOST_DIFFERENCES);
     found
 }
@@ -82,12 +112,12 @@ fn entries(path: &str, before: &[Value], after: &[Value], found: &mut Vec<Differ
     }
 }
 
-/// What names each entry: its code, or itself where it is a text. None where one has no name or two have the same.
+/// What names each entry: its code or partner, or itself where it is a text. None where one has no name or two have the same.
 fn named(entries: &[Value]) -> Option<Vec<(&str, &Value)>> {
     fn name(entry: &Value) -> Option<&str> {
         match entry {
             Value::String(text) => Some(text),
-            Value::Object(fields) => fields.get("code")?.as_str(),
+            Value::Object(fields) => fields.get("code").or_else(|| fields.get("partner"))?.as_str(),
             _ => None,
         }
     }
@@ -119,11 +149,47 @@ mod tests {
     use crate::contracts::fixtures::terms;
 
     fn shown(before: Value, after: Value) -> Vec<String> {
-        let told = |difference: Difference| {
-            let of = |side: Option<String>| side.unwrap_or_else(|| "-".to_owned());
-            format!("{}: {} → {}", difference.path, of(difference.before), of(difference.after))
+        differences(&terms(before), &terms(after)).into_iter().map(sentence).collect()
+    }
+
+    fn sentence(difference: Difference) -> String {
+        let of = |side: Option<String>| side.unwrap_or_else(|| "-".to_owned());
+        format!("{}: {} → {}", difference.path, of(difference.before), of(difference.after))
+    }
+
+    #[test]
+    fn parties_are_told_by_their_names() {
+        let partner = |number| PartnerId(uuid::Uuid::from_u128(number));
+        let split = |parties: &[(u128, &str)]| {
+            let party = |(number, percent): &(u128, &str)| json!({ "partner": partner(*number), "percent": percent });
+            terms(json!({ "split": { "parallel": { "parties": parties.iter().map(party).collect::<Vec<_>>() } } }))
         };
-        differences(&terms(before), &terms(after)).into_iter().map(told).collect()
+        let names: BTreeMap<PartnerId, String> = [(1, "Studio"), (2, "Platform"), (4, "Twin"), (5, "Twin")]
+            .map(|(id, name)| (partner(id), name.to_owned()))
+            .into();
+        let shown = |before: &Terms, after: &Terms| -> Vec<String> {
+            differences_named(before, after, &names).into_iter().map(sentence).collect()
+        };
+        let before = split(&[(1, "60"), (2, "40")]);
+        assert_eq!(
+            shown(&before, &split(&[(1, "50"), (2, "50")])),
+            ["split.parallel.parties[Platform].percent: 40 → 50", "split.parallel.parties[Studio].percent: 60 → 50",]
+                .map(str::to_owned)
+                .into_iter()
+                .rev()
+                .collect::<Vec<_>>()
+        );
+        assert_eq!(
+            shown(&before, &split(&[(1, "60"), (3, "40")])),
+            [
+                r#"split.parallel.parties[Platform]: {"partner":"Platform","percent":"40"} → -"#,
+                r#"split.parallel.parties[…]: - → {"partner":"…","percent":"40"}"#,
+            ]
+        );
+        let twins = shown(&split(&[(1, "60"), (4, "40")]), &split(&[(1, "60"), (5, "40")]));
+        assert_eq!(twins.len(), 2, "{twins:?}");
+        assert_eq!(shown(&before, &split(&[(2, "40"), (1, "60")])).len(), 1, "the order decides about the last unit");
+        assert_eq!(shown(&before, &before), [""; 0]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::period::Period;
 use crate::ids::{ContractId, PartnerId};
 use crate::money::Units;
-use crate::transactions::transaction::{Affects, Kind};
+use crate::transactions::transaction::{Affects, Kind, Player};
 
 /// The sums that a settlement keeps: one for each kind of transaction, and for adjustments one for each base that
 /// they move. Rollbacks have none; they undo what the named transaction did.
@@ -153,6 +153,8 @@ pub struct Feed {
     pub kind: AccrualKind,
     pub amount: Units,
     pub units: i64,
+    /// Whose it is, where the version keeps what it counts by player.
+    pub player: Option<Player>,
     /// Whether the transaction feeds an earlier class of the same contract too, and so is counted as one there.
     pub again: bool,
 }

@@ -6,11 +6,12 @@
 //! - `signing.rs`: versions in plain words, and what somebody should know before they are signed.
 //! - `cases.rs`: stored test cases. `templates.rs`: templates, and copies of contracts.
 //!
-//! Uses partners, catalogue and sources to check what terms name, transactions and settlements to run test cases as
+//! Uses partners, catalogue, sources and calendars to check what terms name, transactions and settlements to run test cases as
 //! everything else runs and to count anew when a version is activated for times that already have facts, tenants
 //! for the names of those who did something, and notifications for the languages that contracts are told in.
 
 mod activation;
+mod also;
 mod attribution;
 pub mod base;
 pub mod book;
@@ -20,7 +21,9 @@ mod cell;
 pub mod clauses;
 mod condition;
 pub mod contract;
+mod custom;
 pub mod difference;
+mod due;
 pub mod feed;
 pub mod findings;
 #[cfg(test)]
@@ -33,6 +36,7 @@ mod promotion;
 pub mod resolution;
 pub mod sheet;
 mod signing;
+pub mod split;
 mod store;
 mod table;
 mod tables;
@@ -44,6 +48,8 @@ pub mod trial;
 pub mod version;
 pub mod warnings;
 
+use std::collections::BTreeMap;
+
 use crate::caller::{Permission, Scoped, Writer};
 use crate::db::TenantTx;
 use crate::error::{Code, Error, Fault, Problem, Result};
@@ -51,8 +57,9 @@ use crate::ids::{ContractId, PartnerId};
 use crate::page::{Page, PageRequest};
 use crate::partners::text;
 use crate::time::Timestamp;
-use crate::{catalogue, partners, sources};
+use crate::{calendars, catalogue, partners, sources};
 
+pub(crate) use also::{for_currency, in_each_currency};
 pub use book::{Book, PlayerVersion, ProductVersion};
 use contract::{ActiveVersion, Terms};
 pub use feed::{AccrualKind, Feed, UnpricedReason, Verdict};
@@ -149,7 +156,8 @@ pub(crate) async fn active_versions_in(tx: &TenantTx) -> Result<Vec<ActiveVersio
     store::active(tx, None).await
 }
 
-/// The active versions of these contracts, in the same order.
+/// The active versions of these contracts, in the same order, as settlements are calculated by them: each once for each
+/// of its currencies.
 pub(crate) async fn active_versions_of_in(tx: &TenantTx, contracts: &[ContractId]) -> Result<Vec<ActiveVersion>> {
     let mut versions = versions_ever_active_of_in(tx, contracts).await?;
     versions.retain(|version| version.replaced_at.is_none());
@@ -159,12 +167,22 @@ pub(crate) async fn active_versions_of_in(tx: &TenantTx, contracts: &[ContractId
 /// The same and those that another one has replaced: what was counted and closed under one still says so.
 pub(crate) async fn versions_ever_active_of_in(tx: &TenantTx, contracts: &[ContractId]) -> Result<Vec<ActiveVersion>> {
     let contracts = store::by_ids(tx, contracts).await?;
-    store::active_of(tx, contracts).await
+    Ok(in_each_currency(store::active_of(tx, contracts).await?))
 }
 
-/// The active versions of a partner's contracts, in the same order.
+/// The active versions of a partner's contracts, likewise.
 pub(crate) async fn active_versions_of_partner_in(tx: &TenantTx, partner: PartnerId) -> Result<Vec<ActiveVersion>> {
-    store::active(tx, Some(partner)).await
+    Ok(in_each_currency(store::active(tx, Some(partner)).await?))
+}
+
+/// Contracts with a version that shares out what its settlements come to, or did; of one contract, or of all.
+pub(crate) async fn shared_out_in(tx: &TenantTx, only: Option<ContractId>) -> Result<Vec<ContractId>> {
+    Ok(store::saying(tx, "\"split\":", only).await?)
+}
+
+/// What contracts are called, as far as the caller may see them.
+pub(crate) async fn names_in(tx: &TenantTx, ids: &[ContractId]) -> Result<BTreeMap<ContractId, String>> {
+    Ok(store::by_ids(tx, ids).await?.into_iter().map(|contract| (contract.id, contract.name)).collect())
 }
 
 pub(crate) async fn exists_in(tx: &TenantTx, id: ContractId) -> Result<bool> {
@@ -195,14 +213,53 @@ async fn check_terms_in(tx: &TenantTx, terms: &Terms) -> Result<()> {
         return Err(Problem::new(Code::UnknownCurrency, "terms.currency", message).into());
     };
     let mut problems = terms::check(terms, &asset);
+    problems.extend(also_in(tx, terms).await?);
     for (position, source) in terms.scope.sources.iter().enumerate() {
         if !sources::exists_in(tx, *source).await? {
             let path = format!("scope.sources.{position}");
             problems.push(Problem::new(Code::NotFound, path, "there is no such source"));
         }
     }
+    if terms.payment.is_some() {
+        problems.extend(due::check_calendars(terms, &calendars::all_in(tx).await?));
+    }
     problems.extend(tables::unknown_in(tx, terms).await?);
+    problems.extend(unknown_parties_in(tx, terms).await?);
     refuse(problems)
+}
+
+/// Parties that the tenant has no partner for.
+async fn unknown_parties_in(tx: &TenantTx, terms: &Terms) -> Result<Vec<Problem>> {
+    let Some(split) = &terms.split else { return Ok(Vec::new()) };
+    let parties = split.parties();
+    if parties.len() > split::MAX_PARTIES {
+        return Ok(Vec::new());
+    }
+    let named: Vec<PartnerId> = parties.iter().map(|party| party.partner).collect();
+    let known = partners::names_in(tx, &named).await?;
+    let unknown = parties.iter().enumerate().filter(|(_, party)| !known.contains_key(&party.partner));
+    let problem = |(place, _): (usize, _)| {
+        let path = format!("{}.{place}.partner", split.path());
+        Problem::new(Code::NotFound, path, "there is no such partner")
+    };
+    Ok(unknown.map(problem).collect())
+}
+
+/// Whether the further currencies of terms are there, and amounts in them make sense.
+async fn also_in(tx: &TenantTx, terms: &Terms) -> Result<Vec<Problem>> {
+    let mut problems = Vec::new();
+    for (position, also) in terms.also_in.iter().enumerate() {
+        let path = format!("alsoIn.{position}");
+        match catalogue::asset_in(tx, &also.currency).await? {
+            Some(asset) => problems.extend(terms::check_minimum_payout(&also.minimum_payout, &asset, &path)),
+            None => {
+                let message =
+                    format!("'{}' is neither an ISO 4217 currency nor an asset of this tenant", also.currency);
+                problems.push(Problem::new(Code::UnknownCurrency, format!("{path}.currency"), message));
+            }
+        }
+    }
+    Ok(problems)
 }
 
 /// Checks terms, also against the partner's other contracts, whose active versions it returns.

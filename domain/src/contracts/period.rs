@@ -5,7 +5,7 @@
 use chrono::{Datelike, Days, Months, NaiveDate, NaiveTime};
 use serde::{Deserialize, Serialize};
 
-use super::contract::{Cycle, Every, Weekday};
+use super::contract::{ActiveVersion, Cycle, Every, Terms, Weekday};
 use crate::time::Timestamp;
 
 /// `[start, end)`.
@@ -44,6 +44,16 @@ impl Cycle {
         (self.local_day(until) - self.local_day(from)).num_days()
     }
 
+    /// The beginning of the day so many local days after that of an instant.
+    pub fn days_later(&self, at: Timestamp, days: u64) -> Timestamp {
+        self.start_of(self.local_day(at) + Days::new(days))
+    }
+
+    /// The last local date of a period.
+    pub fn last_day(&self, period: Period) -> NaiveDate {
+        self.local_day(period.end.plus(-1))
+    }
+
     /// The local year of an instant's day.
     pub fn year(&self, at: Timestamp) -> i32 {
         self.local_day(at).year()
@@ -75,7 +85,27 @@ impl Cycle {
                 if date < middle { (first_of_month, middle) } else { (middle, next_month) }
             }
             Every::Month => (first_of_month, next_month),
+            Every::Custom => {
+                self.custom.as_ref().map_or_else(|| (date, date + Days::new(1)), |custom| custom.dates(date))
+            }
         }
+    }
+}
+
+impl Terms {
+    /// The instant from which on it counts nothing, where it says a last day.
+    pub fn ends(&self) -> Option<Timestamp> {
+        self.valid_until.and_then(|last| last.succ_opt()).map(|next| self.cycle.start_of(next))
+    }
+}
+
+impl ActiveVersion {
+    /// Until when it is in force among versions of its contract: the next one begins, or its own last day is over.
+    pub fn until<'v>(&self, others: impl IntoIterator<Item = &'v Self>) -> Option<Timestamp> {
+        let later = others.into_iter().filter(|other| {
+            other.contract == self.contract && other.replaced_at.is_none() && other.valid_from > self.valid_from
+        });
+        later.map(|other| other.valid_from).chain(self.terms.ends()).min()
     }
 }
 
@@ -106,17 +136,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::contracts::contract::{Custom, CustomUnit};
     use crate::time::{FIRST_YEAR, LAST_YEAR, MICROS_PER_DAY};
 
     fn cycle(every: Every, time_zone: Tz, cut_off_hour: u8) -> Cycle {
-        Cycle { every, time_zone, cut_off_hour, starts_on: None }
+        Cycle { every, time_zone, cut_off_hour, starts_on: None, custom: None }
     }
 
     fn at(text: &str) -> Timestamp {
         Timestamp::parse_rfc3339(text).expect("a time")
     }
 
-    fn shown(cycle: Cycle, text: &str) -> (String, String) {
+    fn shown(cycle: &Cycle, text: &str) -> (String, String) {
         let period = cycle.period(at(text));
         (period.start.to_rfc3339(), period.end.to_rfc3339())
     }
@@ -129,41 +160,41 @@ mod tests {
     fn half_past_eight_in_tokyo_on_1_march_is_march_there_and_february_in_utc() {
         let tokyo = cycle(Every::Month, chrono_tz::Asia::Tokyo, 0);
         let utc = cycle(Every::Month, chrono_tz::UTC, 0);
-        assert_eq!(shown(tokyo, "2021-03-01T08:30:00+09:00"), pair("2021-02-28T15:00:00Z", "2021-03-31T15:00:00Z"));
-        assert_eq!(shown(utc, "2021-03-01T08:30:00+09:00"), pair("2021-02-01T00:00:00Z", "2021-03-01T00:00:00Z"));
+        assert_eq!(shown(&tokyo, "2021-03-01T08:30:00+09:00"), pair("2021-02-28T15:00:00Z", "2021-03-31T15:00:00Z"));
+        assert_eq!(shown(&utc, "2021-03-01T08:30:00+09:00"), pair("2021-02-01T00:00:00Z", "2021-03-01T00:00:00Z"));
     }
 
     #[test]
     fn each_cycle_begins_where_it_says() {
         let seoul = |every, cut_off| cycle(every, chrono_tz::Asia::Seoul, cut_off);
         assert_eq!(
-            shown(seoul(Every::Day, 6), "2021-11-01T05:59:59+09:00"),
+            shown(&seoul(Every::Day, 6), "2021-11-01T05:59:59+09:00"),
             pair("2021-10-30T21:00:00Z", "2021-10-31T21:00:00Z")
         );
         assert_eq!(
-            shown(seoul(Every::Month, 6), "2021-11-01T05:59:59+09:00"),
+            shown(&seoul(Every::Month, 6), "2021-11-01T05:59:59+09:00"),
             pair("2021-09-30T21:00:00Z", "2021-10-31T21:00:00Z")
         );
         assert_eq!(
-            shown(seoul(Every::HalfMonth, 0), "2021-02-15T23:59:59+09:00"),
+            shown(&seoul(Every::HalfMonth, 0), "2021-02-15T23:59:59+09:00"),
             pair("2021-01-31T15:00:00Z", "2021-02-15T15:00:00Z")
         );
         assert_eq!(
-            shown(seoul(Every::HalfMonth, 0), "2021-02-16T00:00:00+09:00"),
+            shown(&seoul(Every::HalfMonth, 0), "2021-02-16T00:00:00+09:00"),
             pair("2021-02-15T15:00:00Z", "2021-02-28T15:00:00Z")
         );
         // 3 November 2021 is a Wednesday.
         let week = |day| Cycle { starts_on: Some(day), ..cycle(Every::Week, chrono_tz::UTC, 0) };
         assert_eq!(
-            shown(week(Weekday::Monday), "2021-11-03T12:00:00Z"),
+            shown(&week(Weekday::Monday), "2021-11-03T12:00:00Z"),
             pair("2021-11-01T00:00:00Z", "2021-11-08T00:00:00Z")
         );
         assert_eq!(
-            shown(week(Weekday::Wednesday), "2021-11-03T00:00:00Z"),
+            shown(&week(Weekday::Wednesday), "2021-11-03T00:00:00Z"),
             pair("2021-11-03T00:00:00Z", "2021-11-10T00:00:00Z")
         );
         assert_eq!(
-            shown(week(Weekday::Thursday), "2021-11-03T12:00:00Z"),
+            shown(&week(Weekday::Thursday), "2021-11-03T12:00:00Z"),
             pair("2021-10-28T00:00:00Z", "2021-11-04T00:00:00Z")
         );
     }
@@ -172,12 +203,12 @@ mod tests {
     fn clocks_that_move_make_days_longer_shorter_or_empty() {
         let rome = cycle(Every::Day, chrono_tz::Europe::Rome, 2);
         // The cut-off is skipped in spring (03:00 takes its place) and shown twice in autumn (the first one counts).
-        assert_eq!(shown(rome, "2021-03-28T01:00:00Z"), pair("2021-03-28T01:00:00Z", "2021-03-29T00:00:00Z"));
-        assert_eq!(shown(rome, "2021-10-31T00:00:00Z"), pair("2021-10-31T00:00:00Z", "2021-11-01T01:00:00Z"));
+        assert_eq!(shown(&rome, "2021-03-28T01:00:00Z"), pair("2021-03-28T01:00:00Z", "2021-03-29T00:00:00Z"));
+        assert_eq!(shown(&rome, "2021-10-31T00:00:00Z"), pair("2021-10-31T00:00:00Z", "2021-11-01T01:00:00Z"));
         // Samoa had no 30 December 2011.
         let apia = cycle(Every::Day, chrono_tz::Pacific::Apia, 0);
-        assert_eq!(shown(apia, "2011-12-30T09:59:59Z"), pair("2011-12-29T10:00:00Z", "2011-12-30T10:00:00Z"));
-        assert_eq!(shown(apia, "2011-12-30T10:00:00Z"), pair("2011-12-30T10:00:00Z", "2011-12-31T10:00:00Z"));
+        assert_eq!(shown(&apia, "2011-12-30T09:59:59Z"), pair("2011-12-29T10:00:00Z", "2011-12-30T10:00:00Z"));
+        assert_eq!(shown(&apia, "2011-12-30T10:00:00Z"), pair("2011-12-30T10:00:00Z", "2011-12-31T10:00:00Z"));
     }
 
     const ZONES: [Tz; 12] = [
@@ -195,14 +226,24 @@ mod tests {
         chrono_tz::Antarctica::Troll,
     ];
 
+    fn patterns() -> impl Strategy<Value = Custom> {
+        let unit = prop::sample::select(vec![CustomUnit::Day, CustomUnit::Week, CustomUnit::Month]);
+        let lengths = prop_oneof![prop::collection::vec(1_u16..14, 1..6), prop::collection::vec(1_u16..=366, 1..=60)];
+        (unit, lengths, FIRST_YEAR..=LAST_YEAR, 1_u32..=12, 1_u32..=28).prop_map(|(unit, lengths, year, month, day)| {
+            Custom { from: NaiveDate::from_ymd_opt(year, month, day).expect("a date"), unit, lengths }
+        })
+    }
+
     fn cycles() -> impl Strategy<Value = Cycle> {
-        let every = prop::sample::select(vec![Every::Day, Every::Week, Every::HalfMonth, Every::Month]);
-        (every, prop::sample::select(ZONES.to_vec()), 0_u8..24, prop::sample::select(Weekday::ALL.to_vec())).prop_map(
-            |(every, time_zone, cut_off_hour, starts_on)| Cycle {
+        let every = vec![Every::Day, Every::Week, Every::HalfMonth, Every::Month, Every::Custom, Every::Custom];
+        let (every, starts_on) = (prop::sample::select(every), prop::sample::select(Weekday::ALL.to_vec()));
+        (every, prop::sample::select(ZONES.to_vec()), 0_u8..24, starts_on, patterns()).prop_map(
+            |(every, time_zone, cut_off_hour, starts_on, custom)| Cycle {
                 every,
                 time_zone,
                 cut_off_hour,
                 starts_on: Some(starts_on),
+                custom: (every == Every::Custom).then_some(custom),
             },
         )
     }

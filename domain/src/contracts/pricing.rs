@@ -48,8 +48,8 @@ pub struct Pricer<'a> {
 #[derive(Default)]
 struct Memory {
     outcomes: FxHashMap<Box<[u8]>, Outcome>,
-    /// Those met so far, in order.
-    periods: Vec<Period>,
+    /// Those met so far, in order; of each currency of the version.
+    periods: Vec<Vec<Period>>,
 }
 
 #[derive(Clone)]
@@ -103,20 +103,27 @@ impl<'a> Pricer<'a> {
             match attributed(version, fact, closed_at) {
                 Attributed::Later => {
                     open = true;
-                    covered |= could_cover(version, fact);
+                    // A round closes after what happens in it.
+                    covered |= fact.occurred_at < version.ends && could_cover(version, fact);
                     if fact.occurred_at >= valid_from {
                         break;
                     }
                 }
                 Attributed::At(at) if at >= valid_from && open => {
-                    covered |= could_cover(version, fact);
+                    covered |= at < version.ends && could_cover(version, fact);
                     break;
                 }
+                // Its last day is over, and none before it comes back.
+                Attributed::At(at) if at >= valid_from && at >= version.ends => return,
                 Attributed::At(at) if at >= valid_from => return self.verdict(contract, version, fact, at, out),
                 Attributed::Never(reason, message) if fact.occurred_at >= valid_from => {
+                    let counts = fact.occurred_at < version.ends;
                     if open {
-                        covered |= could_cover(version, fact);
+                        covered |= counts && could_cover(version, fact);
                         break;
+                    }
+                    if !counts {
+                        return;
                     }
                     let outcome = self.outcome(version, fact, fact.occurred_at);
                     let failed = Verdict::Failed { contract: contract.id, reason, message: message.to_owned() };
@@ -146,7 +153,9 @@ impl<'a> Pricer<'a> {
         let Some(kind) = AccrualKind::of(fact.kind, fact.affects) else {
             return out.push(failed(UnpricedReason::NoBase, "the adjustment does not say which base it moves"));
         };
-        let period = self.period(version, at);
+        let Some(currency) = version.currency(fact.currency) else { return };
+        let period = self.period(version, currency, at);
+        let player = if version.active.terms.counts_players() { fact.player.copied() } else { None };
         for (place, class) in classes.iter().enumerate() {
             out.push(Verdict::Feeds(Feed {
                 contract: contract.id,
@@ -157,18 +166,23 @@ impl<'a> Pricer<'a> {
                 kind,
                 amount: fact.amount,
                 units: kind.units(),
+                player,
                 again: place > 0,
             }));
         }
     }
 
-    fn period(&mut self, version: &Version, at: Timestamp) -> Period {
-        let periods = &mut self.memory[version.index].periods;
+    fn period(&mut self, version: &Version, currency: usize, at: Timestamp) -> Period {
+        let memory = &mut self.memory[version.index].periods;
+        if memory.len() <= currency {
+            memory.resize_with(currency + 1, Vec::new);
+        }
+        let periods = &mut memory[currency];
         let after = periods.partition_point(|period| period.start <= at);
         if let Some(period) = after.checked_sub(1).map(|last| periods[last]).filter(|period| period.contains(at)) {
             return period;
         }
-        let period = version.active.terms.cycle.period(at);
+        let period = version.cycle(currency).period(at);
         if periods.len() >= MAX_REMEMBERED {
             periods.clear();
         }
@@ -179,7 +193,7 @@ impl<'a> Pricer<'a> {
     fn outcome(&mut self, version: &Version, fact: &Seen<'_>, at: Timestamp) -> Outcome {
         let terms = &version.active.terms;
         let sources = &terms.scope.sources;
-        if fact.currency != terms.currency || !(sources.is_empty() || sources.contains(&fact.source)) {
+        if version.currency(fact.currency).is_none() || !(sources.is_empty() || sources.contains(&fact.source)) {
             return Outcome::NotCovered;
         }
         let values = self.values(version, fact, at);

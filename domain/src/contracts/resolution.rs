@@ -1,7 +1,8 @@
 //! Which version of a contract is in force. There is one answer or a refusal: nothing is picked where two claim the
 //! same time.
 //!
-//! Versions have two times. `valid_from` says from when on one counts; it counts until the next one begins. Activation
+//! Versions have two times. `valid_from` says from when on one counts; it counts until the next one begins, or its own last
+//! day is over: then nothing is in force, and no earlier version comes back. Activation
 //! says from when on that was known, and being replaced until when. So the same question for an earlier knowledge
 //! gives what was in force then, whatever was agreed since.
 
@@ -38,7 +39,7 @@ impl From<Ambiguous> for Problem {
 }
 
 /// The version of a contract in force at an instant, as it was known at another: of those that were activated and not
-/// yet replaced by then, the one that began last. Drafts and other contracts' versions do not count, and their order
+/// yet replaced by then, the one that began last, unless its last day is over. Drafts and other contracts' versions do not count, and their order
 /// does not matter.
 pub fn in_force(
     versions: &[ContractVersion],
@@ -67,11 +68,12 @@ pub fn in_force(
     }
     match (newest, rival) {
         (Some(newest), Some(rival)) => Err(Ambiguous::of(contract, newest.version, rival, newest.valid_from)),
-        _ => Ok(newest),
+        _ => Ok(newest.filter(|version| version.terms.ends().is_none_or(|ends| at < ends))),
     }
 }
 
-/// One contract's versions that count as of now, in the order in which they take over: each until the next one begins.
+/// One contract's versions that count as of now, in the order in which they take over: each until the next one begins or
+/// its last day is over.
 /// What [`in_force`] says of one instant, for all of them.
 pub(super) fn succession(mut versions: Vec<ActiveVersion>) -> Result<Vec<ActiveVersion>, Ambiguous> {
     versions.retain(|version| version.replaced_at.is_none());

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::contract::ActiveVersion;
+use super::contract::{ActiveVersion, Split};
 use super::text::{self, ClauseText, Heading, Words};
 use super::version::{ContractVersion, VersionState};
 use super::warnings::{self, Around, Counted, Warning};
@@ -15,7 +15,7 @@ use crate::money::Asset;
 use crate::notifications::Language;
 use crate::secrets::sha256;
 use crate::time::{MICROS_PER_DAY, Timestamp};
-use crate::{catalogue, settlements, sources};
+use crate::{calendars, catalogue, partners, settlements, sources};
 
 /// Rows that nothing reached for so long are told.
 const DAYS_LOOKED_AT: i64 = 31;
@@ -30,10 +30,12 @@ impl Scoped {
         let versions = some_in(&tx, of, self.clock().now()).await?;
         let assets = catalogue::assets_in(&tx).await?;
         let sources = names_in(&tx).await?;
+        let parties = parties_in(&tx, &versions).await?;
+        let calendars = calendars::all_in(&tx).await?;
         let said = move || -> Vec<(Of, Vec<ClauseText>)> {
             let own = versions.iter().map(|version| (version, asset_of(&assets, &version.terms.currency)));
             let told = own.map(|(version, asset)| {
-                let words = Words { asset: &asset, sources: &sources };
+                let words = Words { asset: &asset, sources: &sources, partners: &parties, calendars: &calendars };
                 ((version.contract, version.version), text::text(&version.terms, &words, language))
             });
             told.collect()
@@ -73,6 +75,7 @@ impl Scoped {
             store::by_ids(&tx, &ids).await?.into_iter().map(|contract| (contract.id, contract.partner_id)).collect();
         let assets = catalogue::assets_in(&tx).await?;
         let active = active_versions_in(&tx).await?;
+        let calendars = calendars::all_in(&tx).await?;
         let since = now.plus(-DAYS_LOOKED_AT * MICROS_PER_DAY);
         let counted = settlements::counted_since_in(&tx, &ids, since).await?;
         let beside: Vec<(ActiveVersion, Vec<ActiveVersion>)> = versions
@@ -92,7 +95,8 @@ impl Scoped {
                 let key = (own.contract, own.version);
                 let counted =
                     counted.get(&key).map(|(since, by_class)| Counted { since: *since, by_class: by_class.clone() });
-                let around = Around { others, contracts: &contracts, partners: &partners, counted };
+                let (contracts, partners) = (&contracts, &partners);
+                let around = Around { others, contracts, partners, counted, calendars: &calendars, now };
                 (key, warnings::check(own, &asset_of(&assets, &own.terms.currency), &around))
             };
             beside.iter().map(one).collect()
@@ -129,6 +133,16 @@ async fn some_in(tx: &TenantTx, of: &[Of], now: Timestamp) -> Result<Vec<Contrac
 
 async fn names_in(tx: &TenantTx) -> Result<BTreeMap<SourceId, String>> {
     Ok(sources::names_in(tx).await?.into_iter().collect())
+}
+
+/// What the parties of versions are called, as far as the caller may see them.
+async fn parties_in(tx: &TenantTx, versions: &[ContractVersion]) -> Result<BTreeMap<PartnerId, String>> {
+    let splits = versions.iter().filter_map(|version| version.terms.split.as_ref());
+    let named: BTreeSet<PartnerId> = splits.flat_map(Split::parties).map(|party| party.partner).collect();
+    if named.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    partners::names_in(tx, &named.into_iter().collect::<Vec<_>>()).await
 }
 
 /// The asset of a currency. What is saved was checked, so that there is one.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sea_orm::entity::prelude::*;
-use sea_orm::{ActiveValue::Set, DbErr, QueryFilter, QueryOrder};
+use sea_orm::{ActiveValue::Set, DbErr, QueryFilter, QueryOrder, QuerySelect};
 use serde::{Deserialize, Serialize};
 
 use super::contract::{ActiveVersion, Terms};
@@ -283,6 +283,25 @@ pub async fn active_of(tx: &TenantTx, contracts: Vec<Model>) -> crate::error::Re
         }
     }
     Ok(active)
+}
+
+/// Contracts of which some activated version has this text in its terms.
+pub async fn saying(tx: &TenantTx, text: &str, only: Option<ContractId>) -> Result<Vec<ContractId>, DbErr> {
+    #[derive(sea_orm::FromQueryResult)]
+    struct Row {
+        id: ContractId,
+    }
+    let rows = tx
+        .rows::<version::Entity, Row>(|q| {
+            let q = q.select_only().column_as(V::ContractId, "id").distinct();
+            let q = q.filter(V::State.eq(VersionState::Active.as_str())).filter(V::Terms.contains(text));
+            match only {
+                Some(contract) => q.filter(V::ContractId.eq(contract)),
+                None => q,
+            }
+        })
+        .await?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
 }
 
 pub async fn insert_step(tx: &TenantTx, step: step::Model) -> Result<(), DbErr> {

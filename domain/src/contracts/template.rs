@@ -45,6 +45,8 @@ pub fn changed(mut terms: Terms, changes: Changes) -> Result<Terms, Vec<Problem>
         }
     }
     terms.valid_from = changes.valid_from.unwrap_or(terms.valid_from);
+    // A last day before the first one was that of another time.
+    terms.valid_until = terms.valid_until.filter(|last| *last >= terms.valid_from);
     terms.currency = changes.currency.unwrap_or(terms.currency);
     terms.scope = changes.scope.unwrap_or(terms.scope);
     terms.minimum_payout = changes.minimum_payout.unwrap_or(terms.minimum_payout);

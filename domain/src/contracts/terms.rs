@@ -4,9 +4,13 @@ use std::collections::BTreeSet;
 
 use chrono::Datelike;
 
+use super::also;
 use super::clauses;
-use super::contract::{Base, Every, Level, Match, RateRow, RateTable, Scope, Terms, TierStep, Tiers};
+use super::contract::{Base, Level, Match, RateRow, RateTable, Scope, Terms, TierStep, Tiers};
+use super::custom;
+use super::due;
 use super::findings::{self, Finding, Severity};
+use super::split;
 use crate::error::{Code, Problem};
 use crate::money::{Asset, Minor, Price, Rate, Units};
 use crate::time::{FIRST_YEAR, LAST_YEAR};
@@ -26,20 +30,25 @@ pub fn check(terms: &Terms, asset: &Asset) -> Vec<Problem> {
     if !(FIRST_YEAR..=LAST_YEAR).contains(&terms.valid_from.year()) {
         problems.add(Code::BadTime, "validFrom", format!("is not in the years {FIRST_YEAR} to {LAST_YEAR}"));
     }
+    if let Some(last) = terms.valid_until {
+        if !(FIRST_YEAR..=LAST_YEAR).contains(&last.year()) {
+            problems.add(Code::BadTime, "validUntil", format!("is not in the years {FIRST_YEAR} to {LAST_YEAR}"));
+        } else if last < terms.valid_from {
+            let message = format!("lies before the first day, {}, so that nothing would ever count", terms.valid_from);
+            problems.bad("validUntil", message);
+        }
+    }
     if terms.cycle.cut_off_hour > 23 {
         problems.bad("cycle.cutOffHour", "is not an hour from 0 to 23");
     }
-    if terms.cycle.starts_on.is_some() && terms.cycle.every != Every::Week {
-        problems.bad("cycle.startsOn", "is for weekly cycles only");
-    }
-    match asset.parse_minor(&terms.minimum_payout) {
-        Err(error) => problems.add(Code::BadAmount, "minimumPayout", error.to_string()),
-        Ok(amount) if amount < Minor::ZERO => problems.add(Code::NegativeAmount, "minimumPayout", "is negative"),
-        Ok(_) => {}
-    }
+    custom::check(&terms.cycle, "cycle", &mut problems);
+    due::check(terms, &mut problems);
+    problems.0.extend(check_minimum_payout(&terms.minimum_payout, asset, ""));
+    also::check(terms, &mut problems);
     check_scope(&terms.scope, &mut problems);
     check_table(terms, asset, &mut problems);
     clauses::check(terms, asset, &mut problems);
+    split::check(terms, &mut problems);
     if terms.rate_table.matching == Match::Collect && terms.negative.level == Level::Total {
         // Netted over all classes, a transaction that several of them count would be in the sum several times.
         let message = "is TOTAL, and a table that collects counts one transaction in several classes; write PER_CLASS";
@@ -53,6 +62,17 @@ pub fn check(terms: &Terms, asset: &Asset) -> Vec<Problem> {
         problems.0.extend(errors.map(Finding::problem));
     }
     problems.0
+}
+
+/// What is wrong with a minimum payout, under a path.
+pub(super) fn check_minimum_payout(amount: &str, asset: &Asset, path: &str) -> Option<Problem> {
+    let (code, message) = match asset.parse_minor(amount) {
+        Err(error) => (Code::BadAmount, error.to_string()),
+        Ok(amount) if amount < Minor::ZERO => (Code::NegativeAmount, "is negative".to_owned()),
+        Ok(_) => return None,
+    };
+    let path = if path.is_empty() { "minimumPayout".to_owned() } else { format!("{path}.minimumPayout") };
+    Some(Problem::new(code, path, message))
 }
 
 pub(super) struct Problems(Vec<Problem>);
@@ -337,6 +357,9 @@ mod tests {
     #[test]
     fn the_rest_of_the_terms_is_checked_too() {
         refused(json!({ "validFrom": "0001-01-01" }), "validFrom", Code::BadTime);
+        refused(json!({ "validUntil": "2020-12-31" }), "validUntil", Code::BadInput);
+        refused(json!({ "validUntil": "9000-01-01" }), "validUntil", Code::BadTime);
+        assert_eq!(problems(json!({ "validUntil": "2021-01-01" })), []);
         refused(json!({ "minimumPayout": "-1" }), "minimumPayout", Code::NegativeAmount);
         refused(json!({ "minimumPayout": "0.001" }), "minimumPayout", Code::BadAmount);
         refused(
@@ -388,6 +411,28 @@ mod tests {
         refused(json!({ "advance": { "pool": "" } }), "advance.pool", Code::BadInput);
         refused(json!({ "advance": {}, "prepaid": {} }), "advance", Code::BadInput);
         refused(json!({ "prepaid": { "lowBalance": "-1" } }), "prepaid.lowBalance", Code::NegativeAmount);
+    }
+
+    #[test]
+    fn a_ring_fence_goes_by_the_total_of_what_is_won() {
+        let fence = |threshold: &str, change: serde_json::Value| {
+            let mut all = json!({ "ringFence": { "threshold": threshold } });
+            change.as_object().expect("changes").iter().for_each(|(name, value)| all[name] = value.clone());
+            all
+        };
+        assert_eq!(problems(fence("5000", json!({}))), []);
+        assert_eq!(problems(fence("0.0001", json!({}))), [], "to the accounting unit");
+        for (threshold, code) in [("0", Code::BadInput), ("-5000", Code::BadInput), ("much", Code::BadAmount)] {
+            refused(fence(threshold, json!({})), "ringFence.threshold", code);
+        }
+        for base in [json!({ "turnover": { "bonusTreatment": "INCLUDE" } }), json!({ "sales": {} })] {
+            refused(fence("5", json!({ "base": base })), "ringFence", Code::BadInput);
+        }
+        let per_class = json!({ "mode": "CARRY", "level": "PER_CLASS" });
+        refused(fence("5", json!({ "negative": per_class })), "ringFence", Code::BadInput);
+        let collects = json!({ "match": "COLLECT", "rows": [{ "code": "a", "percent": "1" }] });
+        let found = problems(fence("5", json!({ "rateTable": collects, "negative": per_class })));
+        assert_eq!(found, [("ringFence".to_owned(), Code::BadInput), ("ringFence".to_owned(), Code::BadInput)]);
     }
 
     #[test]

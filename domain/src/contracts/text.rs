@@ -4,9 +4,12 @@
 mod bench;
 mod clauses;
 mod example;
+mod fences;
 mod page;
+mod parties;
 pub(super) mod say;
 mod table;
+mod times;
 mod working;
 
 use super::contract::Terms;
@@ -31,6 +34,7 @@ pub enum Section {
     Base,
     Deductions,
     Negative,
+    RingFence,
     Rates,
     Promotions,
     Fees,
@@ -40,6 +44,8 @@ pub enum Section {
     Advance,
     Rounding,
     MinimumPayout,
+    Split,
+    Payment,
     Changes,
     /// An example of a whole settlement.
     Whole,
@@ -56,6 +62,7 @@ impl Section {
             Self::Base => "BASE",
             Self::Deductions => "DEDUCTIONS",
             Self::Negative => "NEGATIVE",
+            Self::RingFence => "RING_FENCE",
             Self::Rates => "RATES",
             Self::Promotions => "PROMOTIONS",
             Self::Fees => "FEES",
@@ -65,6 +72,8 @@ impl Section {
             Self::Advance => "ADVANCE",
             Self::Rounding => "ROUNDING",
             Self::MinimumPayout => "MINIMUM_PAYOUT",
+            Self::Split => "SPLIT",
+            Self::Payment => "PAYMENT",
             Self::Changes => "CHANGES",
             Self::Whole => "WHOLE",
         }

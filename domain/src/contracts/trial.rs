@@ -15,7 +15,7 @@ use super::pricing::Pricer;
 use crate::error::{Code, Problem};
 use crate::ids::{SettlementId, SourceId};
 use crate::money::{Asset, Minor, MoneyError, Units};
-use crate::settlements::settlement::{Accrual, Clauses, Computed, compute};
+use crate::settlements::settlement::{Accrual, Clauses, Computed, Counts, PlayerSum, compute};
 use crate::settlements::{Delta, DeltaKey, Deltas};
 use crate::time::Timestamp;
 use crate::transactions::transaction::{Fact, Kind};
@@ -53,27 +53,33 @@ fn calculate(
     version: &ActiveVersion,
     assets: &HashMap<String, Asset>,
 ) -> Result<(Computed, Asset), Problem> {
+    // A case is of the one currency that its amounts are written in.
+    let alone = version.in_currency(&version.terms.currency);
+    let version = alone.as_ref().unwrap_or(version);
     let terms = &version.terms;
     let asset = assets.get(&terms.currency).cloned().or_else(|| Asset::iso(&terms.currency)).ok_or_else(|| {
         Problem::new(Code::UnknownCurrency, "", MoneyError::UnknownCurrency(terms.currency.clone()).to_string())
     })?;
     let source = terms.scope.sources.first().copied().unwrap_or(SourceId::NONE);
     let facts = facts(case, source, assets)?;
-    let (accruals, period) = accruals(case, &facts, version)?;
+    let Counted { accruals, players, period } = counts(case, &facts, version)?;
+    let counts = Counts { accruals: &accruals, players: &players };
     let (carried, funds) = (amounts(case, &asset)?, funds(case, &asset)?);
     let period = period.unwrap_or_else(|| terms.cycle.period(version.valid_from));
     let versions = std::slice::from_ref(version);
     let clauses = Clauses::new(versions, &asset)?;
-    let computed = compute(SettlementId::NONE, period, &accruals, &carried, Vec::new(), &funds, &clauses)?;
+    let computed = compute(SettlementId::NONE, period, counts, &carried, Vec::new(), &funds, &clauses)?;
     Ok((computed, asset))
 }
 
-/// What the facts add up to, and the one period that they are of.
-fn accruals(
-    case: &TestCase,
-    facts: &[Fact],
-    version: &ActiveVersion,
-) -> Result<(Vec<Accrual>, Option<Period>), Problem> {
+/// What facts add up to, and the one period that they are of.
+struct Counted {
+    accruals: Vec<Accrual>,
+    players: Vec<PlayerSum>,
+    period: Option<Period>,
+}
+
+fn counts(case: &TestCase, facts: &[Fact], version: &ActiveVersion) -> Result<Counted, Problem> {
     let book = book(case, version)?;
     let closed = closed_rounds(facts);
     let mut pricer = Pricer::new(&book);
@@ -100,8 +106,13 @@ fn accruals(
             }
         }
     }
+    let players = deltas.take_players().into_iter().map(|(key, sum)| {
+        let amount = Units::narrow(sum.amount).map_err(overflow)?;
+        Ok(PlayerSum { version: key.version, player: key.player, kind: key.kind, late: false, amount })
+    });
+    let players = players.collect::<Result<_, Problem>>()?;
     let accruals = deltas.sorted().into_iter().map(|(key, sum)| accrual_of(key, sum));
-    Ok((accruals.collect::<Result<_, _>>()?, period))
+    Ok(Counted { accruals: accruals.collect::<Result<_, _>>()?, players, period })
 }
 
 fn accrual_of(key: DeltaKey, sum: Delta) -> Result<Accrual, Problem> {

@@ -6,10 +6,13 @@ mod together;
 
 use std::collections::BTreeMap;
 
+use chrono::Datelike;
+
 use super::contract::{ActiveVersion, Base, DeductionBase, RateTable, Take, Terms};
 use super::terms::overlap;
 use super::text::say::{Statement, Value, say};
 use super::text::{Cliff, Words, cliffs};
+use crate::calendars::BusinessCalendar;
 use crate::ids::{ContractId, PartnerId};
 use crate::money::Asset;
 use crate::notifications::Language;
@@ -32,6 +35,10 @@ pub enum WarningCode {
     PoolAlone,
     /// A deduction goes by something else than what the contract pays for.
     TaxBaseDiffers,
+    /// The contract's partner has no part of what is split.
+    PartnerNotParty,
+    /// Due dates go by a calendar in which nobody entered holidays of their year.
+    CalendarWithoutHolidays,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +67,9 @@ pub struct Around<'a> {
     pub partners: &'a BTreeMap<PartnerId, String>,
     /// What was counted under this version lately; absent where nothing was.
     pub counted: Option<Counted>,
+    /// All of the tenant's.
+    pub calendars: &'a [BusinessCalendar],
+    pub now: Timestamp,
 }
 
 /// Transactions by rate class, of settlements that were open since an instant.
@@ -80,13 +90,15 @@ pub fn others_at(own: ContractId, at: Timestamp, active: &[ActiveVersion]) -> Ve
             *latest = version;
         }
     }
-    others.into_values().cloned().collect()
+    let goes_on = |version: &&ActiveVersion| version.terms.ends().is_none_or(|ends| at < ends);
+    others.into_values().filter(goes_on).cloned().collect()
 }
 
 /// Contracts that count some of what this one does.
 pub fn overlapping<'o>(own: &ActiveVersion, others: &'o [ActiveVersion]) -> Vec<&'o ActiveVersion> {
     let meets = |other: &&ActiveVersion| {
-        other.terms.currency == own.terms.currency && overlap(&other.terms.scope, &own.terms.scope)
+        let shared = own.terms.currencies().any(|currency| other.terms.settles_in(currency));
+        shared && overlap(&other.terms.scope, &own.terms.scope)
     };
     others.iter().filter(meets).collect()
 }
@@ -101,12 +113,14 @@ pub fn check(own: &ActiveVersion, asset: &Asset, around: &Around<'_>) -> Vec<War
     scopes(own, &overlapping, around, &mut found);
     pool(own, around, &mut found);
     taxes(&own.terms, &mut found);
+    party(own, &mut found);
+    holidays(own, around, &mut found);
     found
 }
 
 fn tier_cliffs(terms: &Terms, asset: &Asset, found: &mut Vec<Warning>) {
-    let sources = BTreeMap::new();
-    let words = Words { asset, sources: &sources };
+    let (sources, partners) = (BTreeMap::new(), BTreeMap::new());
+    let words = Words { asset, sources: &sources, partners: &partners, calendars: &[] };
     let counts = matches!(terms.base, Base::Units(_));
     let shown = |base| if counts { Value::count(asset, base) } else { Value::units(asset, base) };
     // With one row at a time, or a long table would be copied for each of its rows.
@@ -192,6 +206,30 @@ fn taxes(terms: &Terms, found: &mut Vec<Warning>) {
         {
             let said = say!("warning.TAX_BASE_DIFFERS.cap", code = &deduction.code, percent = cap.percent);
             found.push(Warning::new(WarningCode::TaxBaseDiffers, format!("{path}.cap.of"), said));
+        }
+    }
+}
+
+fn party(own: &ActiveVersion, found: &mut Vec<Warning>) {
+    let Some(split) = &own.terms.split else { return };
+    if !split.parties().iter().any(|party| party.partner == own.partner) {
+        found.push(Warning::new(WarningCode::PartnerNotParty, split.path(), say!("warning.PARTNER_NOT_PARTY")));
+    }
+}
+
+/// The due dates of the period that runs, or of the first one, and of the one after it.
+fn holidays(own: &ActiveVersion, around: &Around<'_>, found: &mut Vec<Warning>) {
+    let Some(payment) = &own.terms.payment else { return };
+    let cycle = &own.terms.cycle;
+    let first = cycle.period(around.now.max(own.valid_from));
+    let periods = [first, cycle.period(first.end)];
+    let dates = periods.map(|period| own.terms.due_on(period, Some(period.end), around.calendars));
+    for (place, code) in payment.calendars.iter().enumerate() {
+        let Some(calendar) = around.calendars.iter().find(|calendar| calendar.code == *code) else { continue };
+        if let Some(due) = dates.iter().flatten().find(|due| !calendar.knows(due.year())) {
+            let said = say!("warning.CALENDAR_WITHOUT_HOLIDAYS", code = code, due = *due);
+            let path = format!("payment.calendars.{place}");
+            found.push(Warning::new(WarningCode::CalendarWithoutHolidays, path, said));
         }
     }
 }

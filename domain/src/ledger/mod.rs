@@ -6,7 +6,7 @@
 pub mod posting;
 mod store;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::caller::{Permission, Scoped};
 use crate::clock::Clock;
@@ -80,19 +80,44 @@ pub(crate) async fn true_up_in(tx: &TenantTx, clock: &Clock, book: &Book<'_>, ea
     Ok(())
 }
 
-/// Trues up and closes a settlement's book for good.
-pub(crate) async fn close_in(tx: &TenantTx, clock: &Clock, book: &Book<'_>, closing: Closing) -> Result<()> {
+/// Trues up and closes a settlement's book for good. What is due is shared out between these, where there are any.
+pub(crate) async fn close_in(
+    tx: &TenantTx,
+    clock: &Clock,
+    book: &Book<'_>,
+    closing: Closing,
+    parts: &[(PartnerId, Minor)],
+) -> Result<()> {
     true_up_in(tx, clock, book, closing.earned).await?;
-    post(tx, clock, book, Reason::Close, posting::close(closing).map_err(overflow)?).await?;
+    if parts.is_empty() {
+        post(tx, clock, book, Reason::Close, posting::close(closing).map_err(overflow)?).await?;
+    } else {
+        let legs = posting::close_shared(book.partner, closing, parts).map_err(overflow)?;
+        post_each(tx, clock, book, Reason::Close, legs).await?;
+    }
     store::close_book(tx, book.settlement).await?;
     Ok(())
 }
 
-/// Brings what is held of a closed settlement to this. What it earned stays as it is: only where it stands moves.
-pub(crate) async fn hold_in(tx: &TenantTx, clock: &Clock, book: &Book<'_>, held: Minor) -> Result<()> {
+/// Brings what is held of a closed settlement to this, by whom it is owed to. What it earned stays as it is: only where
+/// it stands moves.
+pub(crate) async fn hold_in(
+    tx: &TenantTx,
+    clock: &Clock,
+    book: &Book<'_>,
+    held: &BTreeMap<PartnerId, Minor>,
+) -> Result<()> {
     let before = store::held(tx, book.settlement).await?;
-    let reason = if held > before { Reason::Hold } else { Reason::Release };
-    post(tx, clock, book, reason, posting::hold(before, held).map_err(overflow)?).await
+    let whole = |held: &BTreeMap<PartnerId, Minor>| Minor::sum(held.values().copied()).map_err(overflow);
+    let reason = if whole(held)? > whole(&before)? { Reason::Hold } else { Reason::Release };
+    let partners: BTreeSet<PartnerId> = before.keys().chain(held.keys()).copied().collect();
+    let mut legs = Vec::new();
+    for partner in partners {
+        let of = |held: &BTreeMap<PartnerId, Minor>| held.get(&partner).copied().unwrap_or_default();
+        let own = posting::hold(of(&before), of(held)).map_err(overflow)?;
+        legs.extend(own.into_iter().map(|leg| (partner, leg)));
+    }
+    post_each(tx, clock, book, reason, legs).await
 }
 
 /// Posts something beside what a settlement earns, in its book, which has to be open.
@@ -113,20 +138,30 @@ pub(crate) async fn balances_in(tx: &TenantTx) -> Result<HashMap<(String, Partne
     Ok(accounts.map(|account| ((account.code, account.partner_id, account.currency), account.balance)).collect())
 }
 
-/// What is held of each settlement, by the legs of the account for it.
-pub(crate) async fn held_in(tx: &TenantTx) -> Result<HashMap<SettlementId, i128>> {
-    let held: Vec<AccountId> = store::accounts(tx)
-        .await?
-        .into_iter()
-        .filter(|account| account.code == AccountCode::Held.as_str())
-        .map(|account| account.id)
-        .collect();
-    let entries: HashMap<EntryId, SettlementId> =
-        store::all_entries(tx).await?.into_iter().map(|entry| (entry.id, entry.settlement_id)).collect();
-    let mut sums: HashMap<SettlementId, i128> = HashMap::new();
-    for leg in store::all_legs(tx).await?.into_iter().filter(|leg| held.contains(&leg.account_id)) {
-        if let Some(settlement) = entries.get(&leg.entry_id) {
-            *sums.entry(*settlement).or_default() -= i128::from(leg.amount.0);
+/// What was made of each closed settlement, by whom it is owed to, or owed by where it is negative.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Posted {
+    /// Payable, receivable and held together.
+    pub due: i128,
+    pub held: i128,
+}
+
+/// The same of all settlements, by the legs of their closing and of their holds.
+pub(crate) async fn posted_in(tx: &TenantTx) -> Result<BTreeMap<(SettlementId, PartnerId), Posted>> {
+    let codes = [AccountCode::Payable, AccountCode::Receivable, AccountCode::Held].map(AccountCode::as_str);
+    let accounts = store::accounts(tx).await?.into_iter().filter(|account| codes.contains(&account.code.as_str()));
+    let accounts: HashMap<AccountId, Account> = accounts.map(|account| (account.id, account)).collect();
+    let reasons = [Reason::Close, Reason::Hold, Reason::Release].map(Reason::as_str);
+    let entries = store::all_entries(tx).await?.into_iter().filter(|entry| reasons.contains(&entry.reason.as_str()));
+    let entries: HashMap<EntryId, SettlementId> = entries.map(|entry| (entry.id, entry.settlement_id)).collect();
+    let mut sums: BTreeMap<(SettlementId, PartnerId), Posted> = BTreeMap::new();
+    for leg in store::all_legs(tx).await? {
+        let place = entries.get(&leg.entry_id).zip(accounts.get(&leg.account_id));
+        let Some((settlement, account)) = place else { continue };
+        let posted = sums.entry((*settlement, account.partner_id)).or_default();
+        posted.due -= i128::from(leg.amount.0);
+        if account.code == AccountCode::Held.as_str() {
+            posted.held -= i128::from(leg.amount.0);
         }
     }
     Ok(sums)
@@ -149,16 +184,27 @@ async fn open_book(tx: &TenantTx, book: &Book<'_>) -> Result<Minor> {
 }
 
 async fn post(tx: &TenantTx, clock: &Clock, book: &Book<'_>, reason: Reason, legs: Vec<Leg>) -> Result<()> {
+    post_each(tx, clock, book, reason, legs.into_iter().map(|leg| (book.partner, leg)).collect()).await
+}
+
+/// The same with legs in accounts of several partners.
+async fn post_each(
+    tx: &TenantTx,
+    clock: &Clock,
+    book: &Book<'_>,
+    reason: Reason,
+    legs: Vec<(PartnerId, Leg)>,
+) -> Result<()> {
     if legs.is_empty() {
         return Ok(());
     }
-    if !posting::is_balanced(&legs) {
+    if !posting::is_balanced(&legs.iter().map(|(_, leg)| *leg).collect::<Vec<_>>()) {
         return Err(Fault::Internal(format!("an entry for {} does not balance", book.settlement)).into());
     }
     let entry = clock.id();
     store::insert_entry(tx, entry, book.settlement, reason.as_str(), clock.now()).await?;
-    for (position, (code, amount)) in (0..).zip(legs) {
-        let partner = if code.is_tenants() { PartnerId::NONE } else { book.partner };
+    for (position, (partner, (code, amount))) in (0..).zip(legs) {
+        let partner = if code.is_tenants() { PartnerId::NONE } else { partner };
         let account = store::account(tx, clock, code, partner, book.currency).await?;
         store::add_to(tx, account, amount).await?;
         store::insert_leg(tx, entry, position, account, amount).await?;

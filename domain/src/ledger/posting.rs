@@ -3,6 +3,7 @@
 //! Amounts are minor units, a debit positive and a credit negative; every entry sums to zero. The partner's side is a
 //! liability, so that what we owe has a credit balance.
 
+use crate::ids::PartnerId;
 use crate::money::{Minor, MoneyError};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -120,14 +121,36 @@ pub struct Closing {
 
 /// Moves what was accrued to where it is paid from, or carried.
 pub fn close(closing: Closing) -> Result<Vec<Leg>, MoneyError> {
-    let Closing { earned, carried_in, recouped, carried_out, total } = closing;
-    let due = if total > Minor::ZERO { AccountCode::Payable } else { AccountCode::Receivable };
-    entry([
+    let settled = settle(closing)?;
+    entry(settled.into_iter().chain([due(closing.total)?]))
+}
+
+/// The same where what is due is shared out: each party's part is in its own account, all else the book's partner's.
+pub fn close_shared(
+    partner: PartnerId,
+    closing: Closing,
+    parts: &[(PartnerId, Minor)],
+) -> Result<Vec<(PartnerId, Leg)>, MoneyError> {
+    let own = entry(settle(closing)?)?.into_iter().map(|leg| (partner, leg));
+    let mut legs: Vec<(PartnerId, Leg)> = own.collect();
+    for (party, part) in parts {
+        legs.extend(entry([due(*part)?])?.into_iter().map(|leg| (*party, leg)));
+    }
+    Ok(legs)
+}
+
+fn settle(closing: Closing) -> Result<[Leg; 3], MoneyError> {
+    let Closing { earned, carried_in, recouped, carried_out, .. } = closing;
+    Ok([
         (AccountCode::Accrued, earned),
         (AccountCode::Carried, carried_in.checked_sub(carried_out)?),
         (AccountCode::Advance, recouped.checked_neg()?),
-        (due, total.checked_neg()?),
     ])
+}
+
+fn due(amount: Minor) -> Result<Leg, MoneyError> {
+    let account = if amount > Minor::ZERO { AccountCode::Payable } else { AccountCode::Receivable };
+    Ok((account, amount.checked_neg()?))
 }
 
 /// What is paid beforehand, and owed to the partner for it; what was paid before Saldo was there is nobody's debt any
@@ -209,6 +232,37 @@ mod tests {
             close(closing),
             Ok(vec![(AccountCode::Accrued, minor(-300)), (AccountCode::Receivable, minor(300))])
         );
+    }
+
+    #[test]
+    fn each_party_has_its_part_in_its_own_account() {
+        let partner = |number| PartnerId(uuid::Uuid::from_u128(number));
+        let closing = |total| Closing {
+            earned: minor(total + 20),
+            carried_in: minor(5),
+            recouped: minor(25),
+            carried_out: minor(0),
+            total: minor(total),
+        };
+        let parts = [(partner(1), minor(70)), (partner(2), minor(30)), (partner(3), minor(0))];
+        let expected = [
+            (partner(9), (AccountCode::Accrued, minor(120))),
+            (partner(9), (AccountCode::Carried, minor(5))),
+            (partner(9), (AccountCode::Advance, minor(-25))),
+            (partner(1), (AccountCode::Payable, minor(-70))),
+            (partner(2), (AccountCode::Payable, minor(-30))),
+        ];
+        let legs = close_shared(partner(9), closing(100), &parts).expect("small numbers");
+        assert_eq!(legs, expected);
+        let owed = close_shared(partner(9), closing(-100), &parts.map(|(partner, part)| (partner, minor(-part.0))));
+        let owed = owed.expect("small numbers");
+        assert_eq!(
+            owed[3..],
+            [(partner(1), (AccountCode::Receivable, minor(70))), (partner(2), (AccountCode::Receivable, minor(30)))]
+        );
+        for legs in [legs, owed] {
+            assert!(is_balanced(&legs.into_iter().map(|(_, leg)| leg).collect::<Vec<_>>()));
+        }
     }
 
     #[test]

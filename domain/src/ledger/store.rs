@@ -1,5 +1,7 @@
 //! The tables `ledger_accounts`, `ledger_books`, `ledger_entries` and `ledger_legs`.
 
+use std::collections::BTreeMap;
+
 use sea_orm::entity::prelude::*;
 use sea_orm::{DbErr, ExprTrait, FromQueryResult, QueryFilter, QueryOrder, Set, Value};
 
@@ -217,19 +219,21 @@ pub async fn entries_of(
     tx.all::<entry::Entity>(|q| q.filter(entry::Column::Id.is_in(ids)).order_by_desc(entry::Column::Id)).await
 }
 
-/// What is held of a settlement: the credit of its legs on the account for that.
-pub async fn held(tx: &TenantTx, settlement: SettlementId) -> Result<Minor, DbErr> {
+/// What is held of a settlement, by partner: the credit of its legs on the account for that.
+pub async fn held(tx: &TenantTx, settlement: SettlementId) -> Result<BTreeMap<PartnerId, Minor>, DbErr> {
     #[derive(FromQueryResult)]
     struct Sum {
+        partner: PartnerId,
         held: Option<i64>,
     }
-    let sql = "SELECT CAST(sum(-leg.amount) AS BIGINT) AS held FROM ledger_entries AS entry \
+    let sql = "SELECT account.partner_id AS partner, CAST(sum(-leg.amount) AS BIGINT) AS held \
+               FROM ledger_entries AS entry \
                JOIN ledger_legs AS leg ON leg.tenant_id = entry.tenant_id AND leg.entry_id = entry.id \
                JOIN ledger_accounts AS account ON account.tenant_id = leg.tenant_id AND account.id = leg.account_id \
-               WHERE entry.tenant_id = ? AND entry.settlement_id = ? AND account.code = ?";
+               WHERE entry.tenant_id = ? AND entry.settlement_id = ? AND account.code = ? GROUP BY account.partner_id";
     let parameters = vec![settlement.into(), AccountCode::Held.as_str().into()];
     let rows = tx.bulk_query::<Sum>(sql, parameters).await?;
-    Ok(Minor(rows.first().and_then(|row| row.held).unwrap_or_default()))
+    Ok(rows.into_iter().map(|row| (row.partner, Minor(row.held.unwrap_or_default()))).collect())
 }
 
 pub async fn entry_by_id(tx: &TenantTx, id: EntryId) -> Result<Option<entry::Model>, DbErr> {

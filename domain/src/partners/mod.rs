@@ -2,6 +2,8 @@
 
 mod store;
 
+use std::collections::BTreeMap;
+
 use sea_orm::Set;
 
 use crate::caller::{Permission, Scoped, Writer};
@@ -63,6 +65,11 @@ impl Scoped {
 
 pub(crate) async fn exists_in(tx: &TenantTx, id: PartnerId) -> Result<bool> {
     Ok(store::by_id(tx, id).await?.is_some())
+}
+
+/// The names of those partners that there are, and that the caller may see.
+pub(crate) async fn names_in(tx: &TenantTx, ids: &[PartnerId]) -> Result<BTreeMap<PartnerId, String>> {
+    Ok(store::by_ids(tx, ids).await?.into_iter().map(|partner| (partner.id, partner.name)).collect())
 }
 
 /// A name or code that a person typed: trimmed, not empty, no control characters, not too long.

@@ -4,8 +4,10 @@
 mod calendar;
 mod case;
 mod counted;
+mod currencies;
 mod exact;
 mod examples;
+mod fenced;
 mod owed;
 mod paths;
 mod properties;

@@ -7,14 +7,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::totals::{Key, Products, Sum, Totals};
+use super::partners;
+pub use super::partners::PartnerDifference;
+use super::totals::{Key, PlayerKey, Products, Sum, Totals};
 use crate::contracts::contract::ActiveVersion;
 use crate::contracts::{AccrualKind, Period};
 use crate::error::{Code, Problem};
 use crate::ids::{PartnerId, SettlementId};
 use crate::money::{Asset, Minor, MoneyError, Rate, Units, split};
+use crate::settlements;
 use crate::settlements::chain::Beforehand;
-use crate::settlements::settlement::{Accrual, Clauses, Computed, Line, LineCode, base_of, compute};
+use crate::settlements::settlement::{Accrual, Clauses, Computed, Counts, Line, LineCode, PlayerSum, base_of, compute};
 
 /// The same under the versions in force and under the draft.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,12 +96,6 @@ pub struct Share {
     pub transactions: Both<i64>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PartnerDifference {
-    pub partner: PartnerId,
-    pub total: Both<Minor>,
-}
-
 /// What one side is reckoned with.
 pub struct Terms<'a> {
     pub versions: &'a [ActiveVersion],
@@ -146,6 +143,7 @@ pub fn compare(
             }
         }
     }
+    let partners = partners::of(partner, &sides)?;
     let total = narrow(total)?;
     let [settled, drafted] = sides;
     Ok(Simulated {
@@ -159,7 +157,7 @@ pub fn compare(
         lines: differences(lines)?,
         classes: shares(classes, |rate_class, sums| ClassDifference { rate_class, sums }, |row| row.sums)?,
         products: shares(by_product, |product, sums| ProductDifference { product, sums }, |row| row.sums)?,
-        partners: vec![PartnerDifference { partner, total }],
+        partners,
         apart: narrow(apart)?,
         failed: Both { settled: settled.failed, drafted: drafted.failed },
         waiting: Both { settled: settled.waiting, drafted: drafted.waiting },
@@ -167,7 +165,7 @@ pub fn compare(
 }
 
 impl<T> Both<T> {
-    fn of(&mut self, drafted: bool) -> &mut T {
+    pub(super) fn of(&mut self, drafted: bool) -> &mut T {
         if drafted { &mut self.drafted } else { &mut self.settled }
     }
 }
@@ -240,11 +238,11 @@ fn shares<K, R>(
     Ok(rows)
 }
 
-fn most_first<R>(rows: &mut [R], amount: impl Fn(&R) -> Both<Minor>) {
+pub(super) fn most_first<R>(rows: &mut [R], amount: impl Fn(&R) -> Both<Minor>) {
     rows.sort_by_key(|row| std::cmp::Reverse(amount(row).difference().0.unsigned_abs()));
 }
 
-fn narrow(wide: Both<i128>) -> Result<Both<Minor>, Problem> {
+pub(super) fn narrow(wide: Both<i128>) -> Result<Both<Minor>, Problem> {
     let minor = |wide| Minor::narrow(wide).map_err(overflow);
     Ok(Both { settled: minor(wide.settled)?, drafted: minor(wide.drafted)? })
 }
@@ -256,6 +254,8 @@ fn overflow(error: MoneyError) -> Problem {
 /// One side, reckoned.
 pub(super) struct Side {
     pub settlements: Vec<(Period, Computed)>,
+    /// Of each that is split, what its parties have.
+    pub shared: BTreeMap<Period, Vec<settlements::parts::Part>>,
     parts: Vec<Part>,
     failed: u64,
     waiting: u64,
@@ -282,11 +282,15 @@ impl Side {
             let classes = periods.entry(*period).or_default();
             classes.entry((*version, class)).or_default().entry(*product).or_default().push((*kind, sum));
         }
+        let mut players = players(terms.totals)?;
         let (mut settlements, mut parts) = (Vec::with_capacity(periods.len()), Vec::new());
+        let mut shared = BTreeMap::new();
         let Beforehand { opening: mut carry, funds } = beforehand.clone();
         for (period, classes) in periods {
             let accruals = accruals(&classes)?;
-            let computed = compute(SettlementId::NONE, period, &accruals, &carry, Vec::new(), &funds, &clauses)?;
+            let players = players.remove(&period).unwrap_or_default();
+            let counts = Counts { accruals: &accruals, players: &players };
+            let computed = compute(SettlementId::NONE, period, counts, &carry, Vec::new(), &funds, &clauses)?;
             for ((version, class), products) in &classes {
                 let terms = terms.versions.iter().find(|row| row.version == *version).map(|row| &row.terms);
                 let Some(terms) = terms else { continue };
@@ -295,10 +299,25 @@ impl Side {
                 parts.extend(parted(class, products, &terms.base, asset, amount)?);
             }
             carry = computed.carry_out.clone();
+            let own = clauses.parts(period, computed.total)?;
+            if !own.is_empty() {
+                shared.insert(period, own);
+            }
             settlements.push((period, computed));
         }
-        Ok(Self { settlements, parts, failed: terms.totals.failed, waiting: terms.totals.waiting })
+        Ok(Self { settlements, shared, parts, failed: terms.totals.failed, waiting: terms.totals.waiting })
     }
+}
+
+/// What each settlement's players add up to.
+fn players(totals: &Totals) -> Result<BTreeMap<Period, Vec<PlayerSum>>, Problem> {
+    let mut players: BTreeMap<Period, Vec<PlayerSum>> = BTreeMap::new();
+    for (PlayerKey { period, version, player, kind }, amount) in &totals.players {
+        let amount = Units::narrow(*amount).map_err(overflow)?;
+        let sum = PlayerSum { version: *version, player: *player, kind: *kind, late: false, amount };
+        players.entry(*period).or_default().push(sum);
+    }
+    Ok(players)
 }
 
 /// A settlement's running totals: those of its products together.

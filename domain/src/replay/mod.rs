@@ -14,6 +14,7 @@ mod extracting;
 mod files;
 #[cfg(test)]
 mod fixtures;
+mod partners;
 mod segment;
 mod totals;
 mod window;
@@ -55,7 +56,7 @@ const CHUNK: usize = 8_192;
 const STEPS: usize = 8;
 
 /// What is to be simulated.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Ask {
     pub contract: ContractId,
     /// A draft, or any other version of the contract.
@@ -64,6 +65,8 @@ pub struct Ask {
     pub from: NaiveDate,
     /// The last one.
     pub to: NaiveDate,
+    /// One of the version's; that of its terms where it is not said.
+    pub currency: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,7 +180,7 @@ impl Scoped {
             return Err(Error::Denied("a member of the tenant itself"));
         }
         // What is wrong with it is said before anybody waits.
-        self.plan_in(&self.read().await?, ask).await?;
+        self.plan_in(&self.read().await?, &ask).await?;
         let turn = self.replays().line_up(self.tenant()).ok_or_else(|| {
             let message = format!("{MOST_WAITING} simulations of this tenant wait already; end some first");
             Problem::new(Code::RateLimited, "", message)
@@ -198,9 +201,9 @@ impl Scoped {
         Ok(Simulation { steps, _stop: guard })
     }
 
-    async fn plan_in(&self, tx: &TenantTx, ask: Ask) -> Result<Plan> {
+    async fn plan_in(&self, tx: &TenantTx, ask: &Ask) -> Result<Plan> {
         let found = contracts::version_in(tx, ask.contract, ask.version, self.clock().now()).await;
-        let (contract, draft) = found.map_err(|error| match error {
+        let (contract, mut draft) = found.map_err(|error| match error {
             Error::NotFound("contract") => {
                 Problem::new(Code::NotFound, "contractId", "there is no such contract").into()
             }
@@ -210,17 +213,22 @@ impl Scoped {
             }
             other => other,
         })?;
+        let currency = ask.currency.clone().unwrap_or_else(|| draft.terms.currency.clone());
+        draft.terms = draft.terms.in_currency(&currency).ok_or_else(|| {
+            let message = format!("is no currency of version {}, which has {}", ask.version, currencies(&draft));
+            Problem::new(Code::BadInput, "currency", message)
+        })?;
         let active = contracts::active_versions_of_in(tx, &[contract.id]).await?;
+        let active = contracts::for_currency(active, &currency);
         let window = window::window((ask.from, ask.to), &draft, &active, self.clock().now())?;
-        let currency = &draft.terms.currency;
-        if let Some(other) = window::in_force(window, &active).find(|version| version.terms.currency != *currency) {
+        if let Some(other) = window::in_force(window, &active).find(|version| version.terms.currency != currency) {
             let message = format!(
                 "is in {currency}, and version {} was in force in {}; amounts in two currencies have no difference",
                 other.version, other.terms.currency
             );
             return Err(Problem::new(Code::BadInput, "version", message).into());
         }
-        let asset = catalogue::asset_in(tx, currency).await?;
+        let asset = catalogue::asset_in(tx, &currency).await?;
         let asset = asset.ok_or_else(|| Fault::Corrupt(format!("terms in the unknown currency '{currency}'")))?;
         Ok(Plan { partner: contract.partner_id, draft, active, window, asset })
     }
@@ -238,12 +246,12 @@ impl Seat {
             turns = turns => turns?,
             () = stop.cancelled() => return None,
         };
-        let done = match self.simulate(ask, stop, said).await {
+        let done = match self.simulate(&ask, stop, said).await {
             // A file of the extract is no more what was written: it is made again, once.
             Err(Error::Fault(Fault::Corrupt(damage))) => {
                 tracing::warn!(damage, "an extract is made anew");
                 self.scoped.replays().clear();
-                self.simulate(ask, stop, said).await
+                self.simulate(&ask, stop, said).await
             }
             done => done,
         };
@@ -255,7 +263,7 @@ impl Seat {
 
     async fn simulate(
         &self,
-        ask: Ask,
+        ask: &Ask,
         stop: &CancellationToken,
         said: &mpsc::Sender<Step>,
     ) -> Result<Option<Simulated>> {
@@ -286,6 +294,10 @@ impl Seat {
         })
         .await?
     }
+}
+
+fn currencies(draft: &ContractVersion) -> String {
+    draft.terms.currencies().collect::<Vec<_>>().join(", ")
 }
 
 /// Prices the rows of the window under both books, piece by piece. `None` where it was stopped.

@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 use super::segment::Segment;
 use crate::contracts::{AccrualKind, Book, Period, Pricer, Verdict};
 use crate::time::Timestamp;
+use crate::transactions::transaction::Player;
 
 /// What is added up by itself: a settlement's running total, and of it each product.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,6 +18,15 @@ pub struct Key {
     pub class: Arc<str>,
     /// By number; zero is none.
     pub product: u32,
+    pub kind: AccrualKind,
+}
+
+/// What is added up by player, under versions that ask for it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PlayerKey {
+    pub period: Period,
+    pub version: i64,
+    pub player: Player,
     pub kind: AccrualKind,
 }
 
@@ -32,6 +42,8 @@ pub struct Sum {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     pub sums: FxHashMap<Key, Sum>,
+    /// Grows with the players of the window, and only under versions with a ring-fence.
+    pub players: FxHashMap<PlayerKey, i128>,
     /// Transactions of the window that it covers and cannot count.
     pub failed: u64,
     /// Transactions of the window that it counts when their rounds close.
@@ -137,6 +149,10 @@ impl Side<'_> {
             match verdict {
                 Verdict::Feeds(feed) if times.contains(&feed.period.start) => {
                     let sign = if undoes { -1 } else { 1 };
+                    if let Some(player) = feed.player {
+                        let key = PlayerKey { period: feed.period, version: feed.version, player, kind: feed.kind };
+                        *self.totals.players.entry(key).or_default() += i128::from(sign) * i128::from(feed.amount.0);
+                    }
                     let (period, version, class, kind) = (feed.period, feed.version, feed.class, feed.kind);
                     let sum = self.totals.sums.entry(Key { period, version, class, product, kind }).or_default();
                     sum.amount += i128::from(sign) * i128::from(feed.amount.0);

@@ -10,6 +10,7 @@ use crate::time::{FIRST_YEAR, LAST_YEAR, MICROS_PER_DAY, Timestamp};
 /// Years that a window spans at most, and by how much it may grow to whole periods.
 pub const MOST_YEARS: i64 = 3;
 const MOST_GROWTH: i64 = 62 * MICROS_PER_DAY;
+const MOST_GROWN: i64 = 2 * 366 * MICROS_PER_DAY;
 
 /// The window from the start of one local date to the end of another, grown until it begins and ends where both the
 /// draft and the versions in force begin a period. `active` are the contract's, by the instant from which they count.
@@ -48,6 +49,7 @@ pub fn window(
 }
 
 fn grown(asked: Period, draft: &Cycle, active: &[ActiveVersion]) -> Option<Period> {
+    let most = most_growth(asked, draft, active);
     let mut grown = asked;
     loop {
         let mut next = grown;
@@ -61,11 +63,22 @@ fn grown(asked: Period, draft: &Cycle, active: &[ActiveVersion]) -> Option<Perio
         if next == grown {
             return Some(grown);
         }
-        if asked.start.0 - next.start.0 > MOST_GROWTH || next.end.0 - asked.end.0 > MOST_GROWTH {
+        if asked.start.0 - next.start.0 > most || next.end.0 - asked.end.0 > most {
             return None;
         }
         grown = next;
     }
+}
+
+/// By how much it may grow: where periods are long, by one of them and another.
+fn most_growth(asked: Period, draft: &Cycle, active: &[ActiveVersion]) -> i64 {
+    let ends = [asked.start, asked.end.plus(-1)];
+    let cycles = ends.iter().flat_map(|at| [Some((draft, *at)), governing(active, *at).map(|cycle| (cycle, *at))]);
+    let long = |(cycle, at): (&Cycle, Timestamp)| {
+        let period = cycle.period(at);
+        period.end.0 - period.start.0
+    };
+    cycles.flatten().map(long).max().unwrap_or_default().saturating_mul(2).clamp(MOST_GROWTH, MOST_GROWN)
 }
 
 /// The cycle of the version in force at an instant.
@@ -76,7 +89,7 @@ fn governing(active: &[ActiveVersion], at: Timestamp) -> Option<&Cycle> {
 /// The versions that govern some of the window.
 pub fn in_force(window: Period, active: &[ActiveVersion]) -> impl Iterator<Item = &ActiveVersion> {
     active.iter().enumerate().filter_map(move |(place, version)| {
-        let until = active.get(place + 1).map(|next| next.valid_from);
+        let until = active.get(place + 1).map(|next| next.valid_from).into_iter().chain(version.terms.ends()).min();
         let governs = version.valid_from < window.end && until.is_none_or(|until| window.start < until);
         governs.then_some(version)
     })

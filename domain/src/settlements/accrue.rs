@@ -1,6 +1,6 @@
 //! Adds what facts feed to the settlements they belong to, in the transaction that records the facts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::clock::Clock;
 use crate::contracts::Period;
@@ -12,29 +12,44 @@ use crate::money::Units;
 use crate::time::Timestamp;
 
 use super::accrual::{Delta, DeltaKey, Deltas};
-use super::store;
-use super::{Settlement, State};
-
-type Place = (ContractId, String, Timestamp);
+use super::ending::open_for_corrections_in;
+use super::players::{self, Places};
+use super::{Settlement, State, store};
 
 /// What belongs to a closed period goes into rows of its own: those that the close counted never change.
-pub(crate) async fn accrue_in(tx: &TenantTx, clock: &Clock, deltas: Deltas) -> Result<()> {
+pub(crate) async fn accrue_in(tx: &TenantTx, clock: &Clock, mut deltas: Deltas) -> Result<()> {
     if deltas.is_empty() {
         return Ok(());
     }
+    let players = deltas.take_players();
     let deltas = deltas.sorted();
     let settlements = places(tx, clock, &deltas).await?;
     let rows = deltas.iter().map(|(key, delta)| {
         let settlement = &settlements[&(key.contract, delta.currency.clone(), key.period_start)];
         row(tx, settlement, key, delta)
     });
-    store::add_accruals(tx, rows.collect::<Result<_>>()?).await?;
+    let rows = rows.collect::<Result<Vec<_>>>()?;
+    let late = late_ones(&rows);
+    store::add_accruals(tx, rows).await?;
+    players::accrue_in(tx, &settlements, &players).await?;
     announce(tx, &settlements, &deltas);
-    Ok(())
+    open_for_corrections_in(tx, clock, touched(settlements.values(), &late)).await
+}
+
+fn late_ones(rows: &[store::accrual::Model]) -> HashSet<SettlementId> {
+    rows.iter().filter(|row| row.late).map(|row| row.settlement_id).collect()
+}
+
+/// The contracts and currencies of settlements that late rows touch.
+fn touched<'s>(
+    settlements: impl Iterator<Item = &'s Settlement>,
+    late: &HashSet<SettlementId>,
+) -> BTreeSet<(ContractId, String)> {
+    settlements.filter(|row| late.contains(&row.id)).map(|row| (row.contract_id, row.currency.clone())).collect()
 }
 
 /// What is counted in one period moves, through what is carried and corrected, every open settlement from there on.
-fn announce(tx: &TenantTx, settlements: &BTreeMap<Place, Settlement>, deltas: &[(DeltaKey, Delta)]) {
+fn announce(tx: &TenantTx, settlements: &Places, deltas: &[(DeltaKey, Delta)]) {
     let mut since: BTreeMap<(ContractId, &str), Timestamp> = BTreeMap::new();
     for (key, delta) in deltas {
         let first = since.entry((key.contract, &delta.currency)).or_insert(key.period_start);
@@ -48,11 +63,7 @@ fn announce(tx: &TenantTx, settlements: &BTreeMap<Place, Settlement>, deltas: &[
 }
 
 /// The settlements of these deltas, opened where they are new.
-pub(super) async fn places(
-    tx: &TenantTx,
-    clock: &Clock,
-    deltas: &[(DeltaKey, Delta)],
-) -> Result<BTreeMap<Place, Settlement>> {
+pub(super) async fn places(tx: &TenantTx, clock: &Clock, deltas: &[(DeltaKey, Delta)]) -> Result<Places> {
     let contracts: BTreeSet<ContractId> = deltas.iter().map(|(key, _)| key.contract).collect();
     let contracts: Vec<ContractId> = contracts.into_iter().collect();
     let known = store::of_contracts(tx, &contracts).await?;
@@ -63,7 +74,7 @@ pub(super) async fn places(
         *horizon = settlement.period_end.max(*horizon);
     }
     let place = |row: &Settlement| (row.contract_id, row.currency.clone(), row.period_start);
-    let mut places: BTreeMap<Place, Settlement> = known.into_iter().map(|row| (place(&row), row)).collect();
+    let mut places: Places = known.into_iter().map(|row| (place(&row), row)).collect();
     for (key, delta) in deltas {
         let place = (key.contract, delta.currency.clone(), key.period_start);
         if places.contains_key(&place) {
@@ -107,6 +118,7 @@ pub(super) async fn open_in(tx: &TenantTx, clock: &Clock, opening: Opening<'_>, 
         closed_at: closed.then_some(now),
         closed_by: None,
         created_at: now,
+        due_on: None,
     };
     store::insert(tx, settlement.clone()).await?;
     Ok(settlement)
@@ -133,7 +145,14 @@ fn row(tx: &TenantTx, settlement: &Settlement, key: &DeltaKey, delta: &Delta) ->
 /// Brings the running totals to what the facts add up to under the versions that this transaction sees: of one
 /// contract, or of all. Open settlements get the new sums; for closed ones the difference becomes late rows, and so
 /// corrections.
-pub(super) async fn replace_in(tx: &TenantTx, clock: &Clock, deltas: Deltas, only: Option<ContractId>) -> Result<()> {
+pub(super) async fn replace_in(
+    tx: &TenantTx,
+    clock: &Clock,
+    mut deltas: Deltas,
+    only: Option<ContractId>,
+) -> Result<()> {
+    let mut players = deltas.take_players();
+    players.retain(|(key, _)| only.is_none_or(|contract| contract == key.contract));
     let mut deltas = deltas.sorted();
     deltas.retain(|(key, _)| only.is_none_or(|contract| contract == key.contract));
     let mut settlements = places(tx, clock, &deltas).await?;
@@ -150,11 +169,7 @@ pub(super) async fn replace_in(tx: &TenantTx, clock: &Clock, deltas: Deltas, onl
         let row = row(tx, settlement, key, delta)?;
         sums.insert((row.settlement_id, row.version, row.rate_class.clone(), row.kind.clone()), row);
     }
-    let closed: Vec<SettlementId> = settlements
-        .values()
-        .filter(|settlement| settlement.state == State::Closed.as_str())
-        .map(|settlement| settlement.id)
-        .collect();
+    let closed: Vec<SettlementId> = settlements.values().filter(|row| !row.is_open()).map(|row| row.id).collect();
     // A late row that comes to nothing stays: what was frozen after it reckoned with it.
     let (late, frozen): (Vec<_>, Vec<_>) = store::accruals(tx, &closed).await?.into_iter().partition(|row| row.late);
     let late: BTreeSet<_> =
@@ -187,8 +202,26 @@ pub(super) async fn replace_in(tx: &TenantTx, clock: &Clock, deltas: Deltas, onl
         store::delete_accruals(tx, settlement.id, settlement.state == State::Closed.as_str()).await?;
     }
     let counts = |row: &store::accrual::Model| (row.amount, row.units, row.transactions) != (Units::ZERO, 0, 0);
-    let rows = sums.into_iter().filter(|(key, row)| counts(row) || late.contains(key)).map(|(_, row)| row);
-    store::add_accruals(tx, rows.collect()).await?;
+    let (mut rows, nothing): (Vec<_>, Vec<_>) =
+        sums.into_iter().partition(|(key, row)| counts(row) || late.contains(key));
+    let moved = players::replace_in(tx, &settlements, &players).await?;
+    touch(&mut rows, &nothing, moved);
+    let rows: Vec<_> = rows.into_iter().map(|(_, row)| row).collect();
+    let late = late_ones(&rows);
+    store::add_accruals(tx, rows).await?;
     events::announce_settlements(tx, settlements.values().filter(|row| row.is_open()));
-    Ok(())
+    open_for_corrections_in(tx, clock, touched(settlements.values(), &late)).await
+}
+
+type Sum = ((SettlementId, i64, String, String), store::accrual::Model);
+
+/// Players may have changed places although all sums are the same: a late row that comes to nothing tells that a
+/// settlement was touched after it had closed.
+fn touch(rows: &mut Vec<Sum>, nothing: &[Sum], settlements: BTreeSet<SettlementId>) {
+    for id in settlements {
+        let of = |(_, row): &&Sum| row.settlement_id == id && row.late;
+        if !rows.iter().any(|row| of(&row)) {
+            rows.extend(nothing.iter().find(of).cloned());
+        }
+    }
 }

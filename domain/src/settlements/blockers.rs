@@ -18,6 +18,8 @@ pub struct NamedSource {
 pub struct Situation {
     pub now: Timestamp,
     pub period: Period,
+    /// Until when facts of the period are awaited by its contract, where they are.
+    pub awaits_until: Option<Timestamp>,
     /// The earliest open period of the same contract and currency before this one.
     pub earlier_open: Option<Period>,
     /// Records waiting in quarantine, by source in the contract's scope.
@@ -34,6 +36,7 @@ pub struct Situation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Blocker {
     PeriodNotEnded { ends: Timestamp },
+    LateWindowOpen { until: Timestamp },
     EarlierPeriodOpen { period: Period },
     ImportRunning { source: NamedSource, run: ImportRunId },
     QuarantinedRecords { source: NamedSource, count: u64 },
@@ -48,6 +51,9 @@ pub fn blockers(situation: Situation) -> Vec<Blocker> {
     if situation.now < situation.period.end {
         blockers.push(Blocker::PeriodNotEnded { ends: situation.period.end });
     }
+    // While the period runs there is nothing late yet.
+    let waits = |until: &Timestamp| situation.period.end <= situation.now && situation.now < *until;
+    blockers.extend(situation.awaits_until.filter(waits).map(|until| Blocker::LateWindowOpen { until }));
     blockers.extend(situation.earlier_open.map(|period| Blocker::EarlierPeriodOpen { period }));
     let running = situation.running.into_iter();
     blockers.extend(running.map(|(source, run)| Blocker::ImportRunning { source, run }));
@@ -71,6 +77,7 @@ impl Blocker {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::PeriodNotEnded { .. } => "PERIOD_NOT_ENDED",
+            Self::LateWindowOpen { .. } => "LATE_WINDOW_OPEN",
             Self::EarlierPeriodOpen { .. } => "EARLIER_PERIOD_OPEN",
             Self::ImportRunning { .. } => "IMPORT_RUNNING",
             Self::QuarantinedRecords { .. } => "QUARANTINED_RECORDS",
@@ -83,6 +90,7 @@ impl Blocker {
     pub fn message(&self) -> String {
         match self {
             Self::PeriodNotEnded { ends } => format!("The period ends at {ends}."),
+            Self::LateWindowOpen { until } => format!("What comes late for the period is awaited until {until}."),
             Self::EarlierPeriodOpen { period } => {
                 format!("The period from {} to {} is still open.", period.start, period.end)
             }
@@ -115,6 +123,7 @@ impl Blocker {
     pub const fn remedy(&self) -> &'static str {
         match self {
             Self::PeriodNotEnded { .. } => "Wait for the period to end.",
+            Self::LateWindowOpen { .. } => "Wait until then: what comes later is a correction in the next settlement.",
             Self::EarlierPeriodOpen { .. } => "Close that period first: it may carry into this one.",
             Self::ImportRunning { .. } => "Let the import finish, or resume it if it was cut off.",
             Self::QuarantinedRecords { .. } => "Correct and retry the records, or dismiss them with a reason.",
@@ -140,6 +149,7 @@ mod tests {
         Situation {
             now: period.end,
             period,
+            awaits_until: None,
             earlier_open: None,
             quarantined: Vec::new(),
             missing: Vec::new(),
@@ -155,6 +165,20 @@ mod tests {
         let nothing =
             Situation { quarantined: vec![(source.clone(), 0)], missing: vec![(source, Vec::new())], ..situation() };
         assert_eq!(blockers(nothing), []);
+    }
+
+    #[test]
+    fn late_facts_are_awaited_after_the_period_and_no_longer() {
+        let at = |now: i64| {
+            let waiting = Situation { now: Timestamp(now), awaits_until: Some(Timestamp(3_000_000)), ..situation() };
+            blockers(waiting).iter().map(Blocker::code).collect::<Vec<_>>()
+        };
+        assert_eq!(at(999_999), ["PERIOD_NOT_ENDED"]);
+        assert_eq!((at(1_000_000), at(2_999_999)), (vec!["LATE_WINDOW_OPEN"], vec!["LATE_WINDOW_OPEN"]));
+        assert_eq!(at(3_000_000), [""; 0]);
+        let blocker = Blocker::LateWindowOpen { until: Timestamp(3_000_000) };
+        assert_eq!(blocker.message(), "What comes late for the period is awaited until 1970-01-01T00:00:03Z.");
+        assert!(blocker.remedy().ends_with('.'));
     }
 
     #[test]

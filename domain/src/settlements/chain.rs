@@ -13,7 +13,9 @@
 use std::collections::BTreeMap;
 
 use super::formula::{Sheet, Step, StepKind, Value, Working};
-use super::settlement::{Accrual, Carry, Clauses, Computed, Funds, Line, LineCode, overflow, shares, told};
+use super::settlement::{
+    Accrual, Carry, Clauses, Computed, Counts, Funds, Line, LineCode, PlayerSum, overflow, shares, told,
+};
 use crate::contracts::Period;
 use crate::contracts::contract::ActiveVersion;
 use crate::error::Problem;
@@ -31,8 +33,21 @@ pub struct Account {
     /// Both those from before it closed and late ones. A late row stays when it comes to nothing: it tells that later
     /// settlements may have been frozen while it came to something.
     pub accruals: Vec<Accrual>,
+    /// Likewise.
+    pub players: Vec<PlayerSum>,
     /// What closing froze; `None` while it is open, and for a period that nobody settled before later ones closed.
     pub frozen: Option<Frozen>,
+}
+
+impl Account {
+    fn counts(&self) -> Counts<'_> {
+        Counts { accruals: &self.accruals, players: &self.players }
+    }
+
+    /// Whether late facts, or a correction, changed it after it closed.
+    fn is_late(&self) -> bool {
+        self.accruals.iter().any(|accrual| accrual.late) || self.players.iter().any(|sum| sum.late)
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -108,8 +123,7 @@ fn walk(
     // and in later accounts, reckoned with them.
     let is_touched = |account: &&Account| {
         account.state == State::Closed
-            && (account.accruals.iter().any(|accrual| accrual.late)
-                || posted.iter().any(|line| line.corrects == Some(account.id)))
+            && (account.is_late() || posted.iter().any(|line| line.corrects == Some(account.id)))
     };
     let first_late = accounts.iter().position(is_touched);
     let mut chain = Vec::with_capacity(accounts.len());
@@ -134,9 +148,9 @@ fn walk(
             }
             State::Open => {
                 let corrections = std::mem::replace(&mut due, Sheet::new(asked.is_some()));
-                let Account { id, period, accruals, .. } = account;
-                let (computed, told) = told(*id, *period, accruals, &carry, corrections, &beforehand.funds, &clauses)?;
-                if asked == Some(*id) {
+                let (id, period, counts) = (account.id, account.period, account.counts());
+                let (computed, told) = told(id, period, counts, &carry, corrections, &beforehand.funds, &clauses)?;
+                if asked == Some(id) {
                     workings = Some(told);
                 }
                 carry = computed.carry_out.clone();
@@ -156,7 +170,7 @@ fn correct(
     carried_in: &Carry,
     clauses: &Clauses<'_>,
 ) -> Result<(Sheet, Carry), Problem> {
-    let now = shares(clauses, account.period, &account.accruals, carried_in, false)?;
+    let now = shares(clauses, account.period, account.counts(), carried_in, false)?;
     let mut changes: BTreeMap<(i64, &str, &str), Change> = BTreeMap::new();
     let is_computed = |line: &&Line| line.code.is_computed();
     let frozen = account.frozen.iter().flat_map(|frozen| &frozen.lines).filter(is_computed);
@@ -192,7 +206,7 @@ fn correct(
         let working = vec![change.working(line.amount).map_err(|error| overflow(error, "a correction"))?];
         sheet.push(line, || working);
     }
-    Ok((sheet, Carry { base: now.base, tiers: now.tiers, ..carried_in.clone() }))
+    Ok((sheet, Carry { base: now.base, players: now.players, tiers: now.tiers, ..carried_in.clone() }))
 }
 
 /// What a line of a closed settlement comes to: now, when it closed, and what was corrected since.

@@ -13,7 +13,7 @@ use crate::{catalogue, ledger, transactions};
 
 use super::fund::FundKind;
 use super::statement::carry_of;
-use super::{FundEntry, Settlement, State, fund, holds, recoup, store, tables};
+use super::{FundEntry, Settlement, State, fund, holds, players, recoup, store, tables};
 
 /// What a check of the books found. Nothing found means that every figure is what its parts add up to.
 #[derive(Clone, Debug, Default)]
@@ -66,8 +66,9 @@ async fn check_accruals(scoped: &Scoped, tx: &TenantTx) -> Result<Vec<String>> {
         let sum = differences.entry((row.settlement_id, row.version, row.rate_class, row.kind)).or_default();
         *sum = (sum.0 + i128::from(row.amount.0), sum.1 + i128::from(row.units), sum.2 + i128::from(row.transactions));
     }
-    let tally = transactions::tally_in(scoped, tx).await?;
+    let mut tally = transactions::tally_in(scoped, tx).await?;
     let mut findings = transactions::check_in(tx, &tally).await?;
+    findings.extend(players::check_in(tx, &places, &tally.deltas.take_players()).await?);
     for (key, delta) in tally.deltas.sorted() {
         let Some(id) = places.get(&(key.contract, delta.currency.clone(), key.period_start)) else {
             findings.push(format!(

@@ -19,9 +19,9 @@ pub struct Clauses<'a> {
 #[derive(Debug)]
 pub(super) struct Clause<'a> {
     pub active: &'a ActiveVersion,
-    /// When another version takes over, in whatever currency.
+    /// When another version takes over, in whatever currency, or its last day is over.
     until: Option<Timestamp>,
-    pub minimum_payout: Minor,
+    minimum_payout: Minor,
     /// By code: the row's place in the table and its rates.
     pub classes: BTreeMap<&'a str, (usize, Rates)>,
 }
@@ -43,9 +43,7 @@ impl<'a> Clauses<'a> {
                 classes.insert(row.code.as_str(), (position, Rates::of(row, asset)?));
             }
             let minimum_payout = minor(asset, &active.terms.minimum_payout, "minimumPayout")?;
-            let stands = |other: &&ActiveVersion| other.replaced_at.is_none() && other.valid_from > active.valid_from;
-            let later = versions.iter().filter(stands);
-            let until = later.map(|other| other.valid_from).min();
+            let until = active.until(versions);
             clauses.push(Clause { active, until, minimum_payout, classes });
         }
         clauses.sort_by_key(|clause| clause.active.order());
@@ -62,6 +60,16 @@ impl<'a> Clauses<'a> {
     pub(super) fn last_of(&self, period: Period) -> Option<&Clause<'a>> {
         let in_force = |clause: &&Clause<'_>| clause.active.valid_from < period.end;
         self.versions.iter().rev().find(in_force).or(self.versions.first())
+    }
+
+    /// What is paid in a period at least, or else carried on: nothing is, where the contract ends with it or has ended
+    /// before, because no period follows.
+    pub(super) fn minimum_payout(&self, period: Period) -> Minor {
+        let goes_on = |clause: &Clause<'_>| {
+            clause.active.replaced_at.is_none() && clause.until.is_none_or(|until| period.end < until)
+        };
+        let last = self.last_of(period).filter(|_| self.versions.iter().any(goes_on));
+        last.map(|clause| clause.minimum_payout).unwrap_or_default()
     }
 
     /// The versions that govern some of a period, each with its part of it.

@@ -12,13 +12,14 @@ use crate::imports::ImportRun;
 use crate::ledger::{self, posting::Closing};
 use crate::sources::Deliveries;
 use crate::time::{MICROS_PER_DAY, Timestamp};
-use crate::{anomalies, contracts, events, imports, sources, transactions};
+use crate::{anomalies, calendars, contracts, events, imports, sources, transactions};
 
-use super::accrue::{Opening, open_in};
 use super::blockers::{Blocker, NamedSource, Situation, blockers};
+use super::ending::open_next_in;
+use super::next::at_end;
 use super::settlement::LineCode;
 use super::statement::{Statement, columns_of, rows_of, statements_in};
-use super::{Settlement, State, credit, holds, store};
+use super::{Settlement, State, credit, holds, parties, store};
 
 impl Scoped {
     /// Closes a settlement: freezes its lines, posts it and opens the next period with what is carried. Closing it
@@ -80,7 +81,14 @@ async fn close_in(
     statement: &Statement,
     versions: &[ActiveVersion],
 ) -> Result<Settlement> {
-    let (carried_base, carried_state) = columns_of(&statement.carry_out)?;
+    let (carried_base, carried_state) = columns_of(statement)?;
+    let closed_at = scoped.clock().now();
+    let period = Period { start: settlement.period_start, end: settlement.period_end };
+    let terms = at_end(versions, settlement.contract_id, &settlement.currency, period.end).map(|own| &own.terms);
+    let due_on = match terms.filter(|terms| terms.payment.is_some()) {
+        Some(terms) => terms.due_on(period, Some(closed_at), &calendars::all_in(tx).await?),
+        None => None,
+    };
     let closed = Settlement {
         state: State::Closed.as_str().to_owned(),
         total: Some(statement.total),
@@ -88,17 +96,20 @@ async fn close_in(
         carried_state,
         carried_amount: Some(statement.carry_out.amount),
         transaction_count: Some(statement.transaction_count),
-        closed_at: Some(scoped.clock().now()),
+        closed_at: Some(closed_at),
         closed_by: scoped.caller().member(),
+        due_on: due_on.map(|date| date.to_string()),
         ..settlement
     };
     store::freeze(tx, closed.clone()).await?;
     store::insert_lines(tx, rows_of(tx, closed.id, &statement.lines)).await?;
     let book = ledger::Book { settlement: closed.id, partner: closed.partner_id, currency: &closed.currency };
     credit::draw_in(tx, scoped.clock(), &book, closed.contract_id, statement).await?;
-    ledger::close_in(tx, scoped.clock(), &book, closing(statement)?).await?;
+    parties::freeze_in(tx, &closed, &statement.parts).await?;
+    let parts: Vec<_> = statement.parts.iter().map(|part| (part.partner, part.amount)).collect();
+    ledger::close_in(tx, scoped.clock(), &book, closing(statement)?, &parts).await?;
     holds::post_in(tx, scoped.clock(), &closed, statement).await?;
-    open_next_in(scoped, tx, &closed, versions).await?;
+    open_next_in(tx, scoped.clock(), &closed, statement.carry_out.amount, versions).await?;
     Ok(closed)
 }
 
@@ -111,25 +122,6 @@ fn closing(statement: &Statement) -> Result<Closing> {
     let recouped = sum(LineCode::Recouped)?.checked_neg().map_err(|error| Fault::Internal(error.to_string()))?;
     let carried_in = sum(LineCode::CarriedIn)?;
     Ok(Closing { earned: statement.earned, carried_in, recouped, carried_out, total: statement.total })
-}
-
-/// The next period is there as soon as the last one closes, so that what is carried has a place, and so that it shows
-/// when nothing happens in it.
-async fn open_next_in(scoped: &Scoped, tx: &TenantTx, closed: &Settlement, versions: &[ActiveVersion]) -> Result<()> {
-    let in_force = versions
-        .iter()
-        .filter(|version| version.valid_from <= closed.period_end)
-        .max_by_key(|version| version.valid_from);
-    let Some(version) = in_force else { return Ok(()) };
-    let period = version.terms.cycle.period(closed.period_end);
-    let settlements = store::of_contracts(tx, &[closed.contract_id]).await?;
-    let known = |row: &Settlement| row.currency == closed.currency && row.period_start == period.start;
-    if !settlements.iter().any(known) {
-        let opening =
-            Opening { contract: closed.contract_id, partner: closed.partner_id, currency: &closed.currency, period };
-        open_in(tx, scoped.clock(), opening, false).await?;
-    }
-    Ok(())
 }
 
 /// Why each of these settlements cannot close yet, in a number of queries that does not grow with them. `versions`: the
@@ -199,6 +191,7 @@ impl Known {
                 && row.currency == settlement.currency
                 && row.period_start < settlement.period_start
         });
+        let decides = at_end(versions, settlement.contract_id, &settlement.currency, period.end);
         let versions = versions.iter().filter(|version| version.contract == settlement.contract_id);
         let in_scope = sources_in_scope(versions, self.names.keys().copied());
         let named = |id: SourceId| NamedSource { id, name: self.names.get(&id).cloned().unwrap_or_default() };
@@ -215,6 +208,7 @@ impl Known {
         Situation {
             now,
             period,
+            awaits_until: decides.and_then(|version| version.terms.awaits_until(period)),
             earlier_open: earlier.map(|row| Period { start: row.period_start, end: row.period_end }).min(),
             quarantined,
             missing: missing.map(|missing| (named(missing.source), missing.days)).collect(),

@@ -13,14 +13,16 @@ use crate::contracts::{self, Period};
 use crate::db::TenantTx;
 use crate::error::{Code, Error, Fault, Problem, Result};
 use crate::ids::SettlementId;
-use crate::money::Asset;
+use crate::money::{Asset, Units};
 
 use super::chain::{self, Change};
 use super::formula::{self, Sheet, Working};
 use super::fund::FundKind;
-use super::settlement::{Accrual, Carry, Clauses, Funds, Line, LineCode, YearTiers, counted_name, told};
+use super::settlement::{
+    Accrual, CarriedPlayers, Carry, Clauses, Counts, Funds, Line, LineCode, PlayerSum, YearTiers, counted_name, told,
+};
 use super::statement::{self, accrual_of, carry_of, line_of};
-use super::{Settlement, State, funds, store, tables};
+use super::{Settlement, State, funds, players, store, tables};
 
 /// One line of a settlement, and how it came about.
 #[derive(Clone, Debug)]
@@ -108,6 +110,7 @@ fn path_of(line: &Line, terms: &Terms) -> Option<String> {
         LineCode::Base | LineCode::CarriedBase | LineCode::Units | LineCode::CarriedUnits => {
             Some("negative".to_owned())
         }
+        LineCode::RingFenceOffset | LineCode::RingFenced => Some("ringFence".to_owned()),
         LineCode::RevenueShare | LineCode::PerUnit => of_class(),
         LineCode::Fee | LineCode::Cap | LineCode::Guarantee => of_clause(),
         LineCode::Correction => of_class().or_else(of_clause),
@@ -140,12 +143,16 @@ async fn closed_in(tx: &TenantTx, row: &Settlement) -> Result<Explained> {
     let versions = versions_at_close_in(tx, row).await?;
     let accruals = store::accruals(tx, &[row.id]).await?.into_iter().filter(|accrual| !accrual.late);
     let accruals: Vec<Accrual> = accruals.map(accrual_of).collect::<Result<_, _>>()?;
+    let ids = [row.id];
+    let players = players::sums_in(tx, &ids, versions.iter()).await?.remove(&row.id).unwrap_or_default();
+    let players: Vec<PlayerSum> = players.into_iter().filter(|sum| !sum.late).collect();
+    let counts = Counts { accruals: &accruals, players: &players };
     let period = Period { start: row.period_start, end: row.period_end };
     let mut workings = vec![None; lines.len()];
     if !lines.is_empty() {
         let clauses = Clauses::new(&versions, &asset)?;
         let frozen = carry_of(row)?;
-        let carried = carried_in(&lines, &frozen);
+        let carried = Carry { players: players_in(row)?, ..carried_in(&lines, &frozen) };
         let tiers = tiers_before_in(tx, row, &frozen).await?;
         let funds = funds_at_close_in(tx, row, &versions).await?;
         let corrections = corrections_in(tx, row, &lines).await?;
@@ -155,7 +162,7 @@ async fn closed_in(tx: &TenantTx, row: &Settlement) -> Result<Explained> {
             for (line, working) in &corrections {
                 sheet.push(line.clone(), || working.clone());
             }
-            let Ok((computed, told)) = told(row.id, period, &accruals, &carried, sheet, funds, &clauses) else {
+            let Ok((computed, told)) = told(row.id, period, counts, &carried, sheet, funds, &clauses) else {
                 continue;
             };
             take(&lines, &mut workings, &computed.lines, told);
@@ -183,7 +190,8 @@ async fn lines_in(tx: &TenantTx, id: SettlementId) -> Result<Vec<Line>> {
 /// The versions that were ever activated, as they were known when a settlement closed, or are now.
 pub(super) async fn versions_at_close_in(tx: &TenantTx, row: &Settlement) -> Result<Vec<ActiveVersion>> {
     let Some(closed_at) = row.closed_at else {
-        return contracts::versions_ever_active_of_in(tx, &[row.contract_id]).await;
+        let versions = contracts::versions_ever_active_of_in(tx, &[row.contract_id]).await?;
+        return Ok(contracts::for_currency(versions, &row.currency));
     };
     let versions = contracts::versions_in(tx, &[row.contract_id], closed_at).await?.into_iter();
     let known = versions.filter(|version| version.activated_at.is_some_and(|activated| activated <= closed_at));
@@ -191,7 +199,7 @@ pub(super) async fn versions_at_close_in(tx: &TenantTx, row: &Settlement) -> Res
         let version = version.active(row.partner_id);
         ActiveVersion { replaced_at: version.replaced_at.filter(|replaced| *replaced <= closed_at), ..version }
     });
-    Ok(as_known.collect())
+    Ok(contracts::for_currency(as_known.collect(), &row.currency))
 }
 
 /// What the lines say was carried in, and what was carried on less what was added.
@@ -212,6 +220,12 @@ fn carried_in(lines: &[Line], frozen: &Carry) -> Carry {
         }
     }
     carry
+}
+
+/// What stood against players when it was calculated.
+fn players_in(row: &Settlement) -> Result<CarriedPlayers> {
+    let stood = statement::fenced_of(row)?.into_iter().map(|own| (own.player, own.carried_in));
+    Ok(stood.filter(|(_, base)| *base != Units::ZERO).collect())
 }
 
 /// What may have filled the tiers of the year before: what the settlement before left, as it was frozen or as it is by

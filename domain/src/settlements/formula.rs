@@ -20,6 +20,10 @@ pub enum StepKind {
     Left,
     /// What other classes and the carried base leave of the base.
     Netted,
+    /// What players lose again is set off against what stands against them.
+    SetOff,
+    /// What players won is taken out of a negative total.
+    Fenced,
     /// A base that the period before carries in.
     CarriedBase,
     /// A stretch of the base at its rate.
@@ -42,6 +46,8 @@ pub enum StepKind {
     CarriedIn,
     /// Money that is below the minimum payout.
     CarriedOut,
+    /// What a party has of the total.
+    Shared,
 }
 
 /// A value of a formula.
@@ -233,6 +239,7 @@ impl Running<'_> {
                 let before = self.base.replace(result?);
                 before == step.number("before")
             }
+            StepKind::SetOff | StepKind::Fenced => fence_follows(step)?,
             StepKind::Rated => {
                 let slice = step.number("stretch")?;
                 let Value::Exact(share) = step.result else { return None };
@@ -269,7 +276,30 @@ impl Running<'_> {
                 -most.min(left) == result?
             }
             StepKind::CarriedOut => -step.number("due")? == result?,
+            StepKind::Shared => shared(step)?,
             StepKind::Bounded | StepKind::CarriedBase | StepKind::CarriedIn => result.is_some(),
         })
     }
+}
+
+/// Whether a party's part follows from its weight: the exact part without its fraction, and at most one unit.
+pub(super) fn shared(step: &Step) -> Option<bool> {
+    let (Value::Percent(weight), Value::Percent(weights)) = (step.value("weight")?, step.value("weights")?) else {
+        return None;
+    };
+    let product = step.number("total")? * i128::from(weight.weight());
+    let (whole, unit) = (step.number("whole")?, step.number("unit")?);
+    let exact = product.checked_div(i128::from(weights.weight()))?;
+    let rest = unit == 0 || (unit == product.signum() && step.number("rest")? != 0);
+    Some(exact == whole && rest && whole + unit == step.result.number()?)
+}
+
+/// What players of the ring-fence move the total by: no more than there is of it.
+fn fence_follows(step: &Step) -> Option<bool> {
+    let (total, left, by) = (step.number("total")?, step.number("left")?, step.result.number()?);
+    let most = match step.kind {
+        StepKind::SetOff => -by <= step.number("bases")?.min(step.number("stood")?),
+        _ => by == step.number("losses")?.min(-total),
+    };
+    Some(most && left == total + by)
 }

@@ -18,7 +18,8 @@ use crate::{catalogue, contracts, events};
 use super::accrue::{Opening, open_in};
 use super::chain::Beforehand;
 use super::fund::{self, CreditState, FundKind};
-use super::settlement::{CarriedBase, Carry, Funds, YearTiers};
+use super::opening::{self, OpeningBalances};
+use super::settlement::{Carry, Funds};
 use super::statement::{carry_of, statements_in};
 use super::{FundEntry, Settlement, store, tables};
 
@@ -35,19 +36,6 @@ pub struct NewFund {
     pub opening: bool,
     pub happened_on: NaiveDate,
     pub note: String,
-}
-
-/// What is carried into the first settlement of a contract that moves in; amounts in major units.
-#[derive(Clone)]
-pub struct OpeningBalances {
-    pub contract: ContractId,
-    pub currency: String,
-    /// Negative bases by rate class, or under the empty name for all classes together.
-    pub carried_base: Vec<(String, String)>,
-    /// Earned, and below the minimum payout.
-    pub carried_amount: String,
-    /// What filled the tiers of a year, by rate class.
-    pub year: Option<(i32, Vec<(String, String)>)>,
 }
 
 /// What was paid beforehand under a contract in one currency, as of now.
@@ -116,16 +104,18 @@ impl Scoped {
     /// Sets what is carried into the first settlement, as long as none is closed; again replaces it.
     pub async fn set_opening_balances(&self, new: OpeningBalances) -> Result<ContractId> {
         self.require(Permission::Settle)?;
+        let pseudonyms = self.pseudonyms().await?;
+        let new = OpeningBalances { players: opening::pseudonymous(new.players, &pseudonyms)?, ..new };
         self.change(async move |writer: &Writer, tx: &TenantTx| {
             let place = Place::find(writer, tx, new.contract, &new.currency).await?;
             if place.settlements.iter().any(|row| !row.is_open()) {
                 let message = "a settlement of this contract and currency is closed; its carry follows from that one";
                 return Err(Problem::new(Code::WrongState, "contractId", message).into());
             }
-            let carry = opening_carry(&new, &place.asset)?;
+            let carry = opening::carry(&new, &place.asset).map_err(Error::Invalid)?;
             let before = tables::openings(tx, &[new.contract]).await?;
             let before = before.iter().find(|row| row.currency == new.currency);
-            let before = before.map(|row| opening_of(&row.carry)).transpose()?.unwrap_or_default();
+            let before = before.map(|row| opening::read(&row.carry)).transpose()?.unwrap_or_default();
             let row = tables::opening::Model {
                 tenant_id: tx.tenant(),
                 contract_id: new.contract,
@@ -217,48 +207,6 @@ fn funds_of(asset: &Asset, entries: &[FundEntry], carry: &Carry, version: Option
     Ok(funds)
 }
 
-fn opening_carry(new: &OpeningBalances, asset: &Asset) -> Result<Carry> {
-    let mut problems = Vec::new();
-    let mut units = |path: String, text: &str, negative: bool| -> Units {
-        match asset.parse_units(text) {
-            Err(error) => problems.push(Problem::new(Code::BadAmount, path, error.to_string())),
-            Ok(amount) if amount != Units::ZERO && (amount > Units::ZERO) == negative => {
-                let message = if negative { "is positive: only losses are carried" } else { "is negative" };
-                problems.push(Problem::new(Code::BadInput, path, message));
-            }
-            Ok(amount) => return amount,
-        }
-        Units::ZERO
-    };
-    let mut base = CarriedBase::new();
-    for (position, (class, amount)) in new.carried_base.iter().enumerate() {
-        base.insert(class.clone(), units(format!("carriedBase.{position}.amount"), amount, true));
-    }
-    let mut tiers = YearTiers::default();
-    if let Some((year, counted)) = &new.year {
-        tiers.year = *year;
-        for (position, (class, amount)) in counted.iter().enumerate() {
-            tiers.counted.insert(class.clone(), units(format!("tiers.counted.{position}.amount"), amount, false));
-        }
-    }
-    let amount = asset.parse_minor(&new.carried_amount);
-    match &amount {
-        Err(error) => problems.push(Problem::new(Code::BadAmount, "carriedAmount", error.to_string())),
-        Ok(amount) if *amount < Minor::ZERO => {
-            problems.push(Problem::new(Code::NegativeAmount, "carriedAmount", "is negative"));
-        }
-        Ok(_) => {}
-    }
-    match amount {
-        Ok(amount) if problems.is_empty() => Ok(Carry { base, tiers, amount, ..Carry::default() }),
-        _ => Err(Error::Invalid(problems)),
-    }
-}
-
-fn opening_of(json: &str) -> Result<Carry, Fault> {
-    serde_json::from_str(json).map_err(|error| Fault::Corrupt(format!("an opening balance: {error}")))
-}
-
 /// Where funds of a contract in one currency belong.
 struct Place {
     contract: ContractId,
@@ -322,7 +270,7 @@ pub(super) async fn beforehand_in(
 ) -> Result<HashMap<(ContractId, String), Beforehand>> {
     let mut beforehand: HashMap<(ContractId, String), Beforehand> = HashMap::new();
     for row in tables::openings(tx, contracts).await? {
-        beforehand.entry((row.contract_id, row.currency)).or_default().opening = opening_of(&row.carry)?;
+        beforehand.entry((row.contract_id, row.currency)).or_default().opening = opening::read(&row.carry)?;
     }
     for row in tables::funds(tx, contracts).await? {
         let funds = &mut beforehand.entry((row.contract_id, row.currency)).or_default().funds;

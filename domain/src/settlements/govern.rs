@@ -1,5 +1,7 @@
 //! Periods in which something is owed although nothing happened: fees, guarantees and whatever else goes by the day.
 
+use std::collections::BTreeSet;
+
 use crate::caller::Scoped;
 use crate::contracts::contract::ActiveVersion;
 use crate::contracts::{self, AccrualKind, Period};
@@ -11,6 +13,7 @@ use crate::money::Units;
 use crate::time::Timestamp;
 
 use super::accrue::{Opening, open_in};
+use super::ending::open_for_corrections_in;
 use super::{Settlement, State, store};
 
 /// After a version was activated that counts from this instant on: opens the periods that owe by the day, up to the
@@ -25,24 +28,35 @@ pub(crate) async fn govern_in(scoped: &Scoped, tx: &TenantTx, contract: Contract
     let now = scoped.clock().now();
     let mut touched = Vec::new();
     for version in &versions {
-        let until = versions.iter().map(|other| other.valid_from).filter(|at| *at > version.valid_from).min();
+        let next = versions.iter().map(|other| other.valid_from).filter(|at| *at > version.valid_from).min();
+        let ends = version.until(&versions);
         let own = |row: &&Settlement| row.currency == version.terms.currency;
         let closed = known.iter().filter(own).filter(|row| !row.is_open());
         let horizon = closed.map(|row| row.period_end).max();
         let mut period = version.terms.cycle.period(version.valid_from.max(from));
-        while until.is_none_or(|until| period.start < until) {
+        while next.is_none_or(|next| period.start < next) {
             let behind = horizon.is_some_and(|horizon| period.end <= horizon);
+            // Behind its last day it owes nothing, and what was settled there under what it took the place of was wrong.
+            let ended = ends.is_some_and(|ends| ends <= period.start);
             let place = known.iter().filter(own).find(|row| row.period_start == period.start);
-            if let Some(id) = place_in(scoped, tx, version, period, behind, place).await? {
+            if (!ended || place.is_some())
+                && let Some(id) = place_in(scoped, tx, version, period, behind, place).await?
+            {
                 touched.push(late_row(tx, id, version));
             }
-            if !behind && period.end > now {
+            if !behind && (ended || period.end > now) {
                 break;
             }
             period = version.terms.cycle.period(period.end);
         }
     }
+    let corrected: BTreeSet<_> = if touched.is_empty() {
+        BTreeSet::new()
+    } else {
+        versions.iter().map(|version| (contract, version.terms.currency.clone())).collect()
+    };
     store::add_accruals(tx, touched).await?;
+    open_for_corrections_in(tx, scoped.clock(), corrected).await?;
     let rows = store::of_contracts(tx, &[contract]).await?;
     events::announce_settlements(tx, rows.iter().filter(|row| row.is_open()));
     Ok(())

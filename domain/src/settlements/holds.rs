@@ -8,12 +8,13 @@ use crate::clock::Clock;
 use crate::contracts::Feed;
 use crate::db::TenantTx;
 use crate::error::{Fault, Result};
-use crate::ids::{CaseId, SettlementId};
+use crate::events;
+use crate::ids::{CaseId, PartnerId, SettlementId};
+use crate::ledger::{self, Posted};
 use crate::money::Minor;
-use crate::{events, ledger};
 
 use super::statement::{Statement, statements_in};
-use super::{Settlement, hold, store};
+use super::{Settlement, hold, parts, store};
 
 pub use store::hold::Model as Hold;
 
@@ -80,24 +81,53 @@ async fn settle_in(tx: &TenantTx, clock: &Clock, settlements: &[&Settlement]) ->
 pub(super) async fn post_in(tx: &TenantTx, clock: &Clock, row: &Settlement, statement: &Statement) -> Result<()> {
     let holds = store::holds_on(tx, &[row.id]).await?;
     let book = ledger::Book { settlement: row.id, partner: row.partner_id, currency: &row.currency };
-    ledger::hold_in(tx, clock, &book, held_of(statement, &holds)?).await
+    ledger::hold_in(tx, clock, &book, &held_by(row, statement, &holds)?).await
 }
 
-/// Closed settlements of which the ledger holds another amount than their holds say.
+/// What is held, by whom it is owed to: of each party in proportion to its part.
+fn held_by(row: &Settlement, statement: &Statement, holds: &[Hold]) -> Result<BTreeMap<PartnerId, Minor>> {
+    let held = held_of(statement, holds)?;
+    if statement.parts.is_empty() {
+        return Ok(BTreeMap::from([(row.partner_id, held)]));
+    }
+    let partners = statement.parts.iter().map(|part| part.partner);
+    Ok(partners.zip(parts::held(&statement.parts, held)).collect())
+}
+
+/// Closed settlements of which somebody is owed another amount in the ledger than they say, or another one is held.
 pub(super) async fn check_in(tx: &TenantTx, closed: &[Settlement]) -> Result<Vec<String>> {
     let ids: Vec<SettlementId> = closed.iter().map(|row| row.id).collect();
     let mut holds: HashMap<SettlementId, Vec<Hold>> = HashMap::new();
     for hold in store::holds_on(tx, &ids).await? {
         holds.entry(hold.settlement_id).or_default().push(hold);
     }
-    let (statements, posted) = (statements_in(tx, closed).await?, ledger::held_in(tx).await?);
+    let (statements, posted) = (statements_in(tx, closed).await?, ledger::posted_in(tx).await?);
+    let mut expected: BTreeMap<(SettlementId, PartnerId), Posted> = BTreeMap::new();
     let mut findings = Vec::new();
     for row in closed {
         let Some(statement) = statements.get(&row.id) else { continue };
-        let held = held_of(statement, holds.get(&row.id).map(Vec::as_slice).unwrap_or_default())?;
-        let posted = posted.get(&row.id).copied().unwrap_or_default();
-        if posted != i128::from(held.0) {
-            findings.push(format!("{} should have {} held and has {posted}", row.id, held.0));
+        for (partner, held) in held_by(row, statement, holds.get(&row.id).map(Vec::as_slice).unwrap_or_default())? {
+            expected.entry((row.id, partner)).or_default().held = held.0.into();
+        }
+        let shared = statement.parts.iter().map(|part| (part.partner, part.amount));
+        let whole = statement.parts.is_empty().then_some((row.partner_id, statement.total));
+        let mut sum = 0;
+        for (partner, due) in shared.chain(whole) {
+            expected.entry((row.id, partner)).or_default().due = due.0.into();
+            sum += i128::from(due.0);
+        }
+        if sum != i128::from(statement.total.0) {
+            findings.push(format!("{} has the total {} and its parts sum to {sum}", row.id, statement.total.0));
+        }
+    }
+    let places: BTreeSet<_> = posted.keys().chain(expected.keys()).copied().collect();
+    for (settlement, partner) in places {
+        let of = |all: &BTreeMap<_, Posted>| all.get(&(settlement, partner)).copied().unwrap_or_default();
+        let (posted, expected) = (of(&posted), of(&expected));
+        for (what, posted, expected) in [("due", posted.due, expected.due), ("held", posted.held, expected.held)] {
+            if posted != expected {
+                findings.push(format!("{settlement} should have {expected} {what} for {partner} and has {posted}"));
+            }
         }
     }
     Ok(findings)

@@ -13,6 +13,10 @@ pub enum LineCode {
     Deduction,
     /// The base of a rate class before netting, where netting changed it; no amount.
     Base,
+    /// What players lost again that they had won before and that stood against them alone, a negative base; no amount.
+    RingFenceOffset,
+    /// What players won that is taken out of a negative total, and stands against them alone; no amount.
+    RingFenced,
     /// The base carried in; no amount.
     CarriedBase,
     /// Like `Base`, where units are counted.
@@ -41,10 +45,12 @@ pub enum LineCode {
 }
 
 impl LineCode {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Gross,
         Self::Deduction,
         Self::Base,
+        Self::RingFenceOffset,
+        Self::RingFenced,
         Self::CarriedBase,
         Self::Units,
         Self::CarriedUnits,
@@ -65,6 +71,8 @@ impl LineCode {
             Self::Gross => "GROSS",
             Self::Deduction => "DEDUCTION",
             Self::Base => "BASE",
+            Self::RingFenceOffset => "RING_FENCE_OFFSET",
+            Self::RingFenced => "RING_FENCED",
             Self::CarriedBase => "CARRIED_BASE",
             Self::Units => "UNITS",
             Self::CarriedUnits => "CARRIED_UNITS",
@@ -100,7 +108,14 @@ impl LineCode {
     pub const fn is_memo(self) -> bool {
         matches!(
             self,
-            Self::Gross | Self::Deduction | Self::Base | Self::CarriedBase | Self::Units | Self::CarriedUnits
+            Self::Gross
+                | Self::Deduction
+                | Self::Base
+                | Self::RingFenceOffset
+                | Self::RingFenced
+                | Self::CarriedBase
+                | Self::Units
+                | Self::CarriedUnits
         )
     }
 

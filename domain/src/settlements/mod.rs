@@ -11,9 +11,12 @@ mod close;
 mod counted;
 mod credit;
 mod deductions;
+mod due;
+mod ending;
 mod explain;
 mod fed;
 mod fees;
+mod fence;
 pub mod formula;
 pub mod fund;
 mod funds;
@@ -21,7 +24,13 @@ mod govern;
 pub mod hold;
 mod holds;
 mod line;
+mod nets;
 mod netting;
+mod next;
+mod opening;
+mod parties;
+pub mod parts;
+mod players;
 mod rates;
 mod recoup;
 pub mod settlement;
@@ -51,10 +60,13 @@ pub use check::BooksCheck;
 pub use counted::{CountedBy, CountedFeed, Standing};
 pub use explain::LineExplanation;
 pub use fed::FedTransaction;
-pub use funds::{FundsOf, NewFund, OpeningBalances};
+pub use funds::{FundsOf, NewFund};
 pub(crate) use govern::govern_in;
 pub use holds::{Hold, held_of};
 pub(crate) use holds::{hold_in, release_in};
+pub use opening::OpeningBalances;
+pub use parties::{PartFilter, PartKey, PartOf};
+pub use players::fenced_page;
 pub(crate) use statement::standing_at_in;
 pub use statement::{Statement, carried_base};
 pub use store::Model as Settlement;
@@ -99,6 +111,8 @@ pub struct SettlementFilter {
     pub partner: Option<PartnerId>,
     pub state: Option<State>,
     pub currency: Option<String>,
+    /// Closed ones that are due on this day or before.
+    pub due_until: Option<chrono::NaiveDate>,
 }
 
 impl Scoped {
@@ -146,10 +160,11 @@ impl Scoped {
     }
 }
 
-/// The periods of all settlements of a contract, open and closed.
-pub(crate) async fn periods_in(tx: &TenantTx, contract: ContractId) -> Result<Vec<Period>> {
+/// The currencies and periods of all settlements of a contract, open and closed.
+pub(crate) async fn periods_in(tx: &TenantTx, contract: ContractId) -> Result<Vec<(String, Period)>> {
     let rows = store::of_contracts(tx, &[contract]).await?;
-    Ok(rows.into_iter().map(|row| Period { start: row.period_start, end: row.period_end }).collect())
+    let period = |row: &Settlement| Period { start: row.period_start, end: row.period_end };
+    Ok(rows.into_iter().map(|row| (row.currency.clone(), period(&row))).collect())
 }
 
 /// Transactions by rate class that were counted under each version of contracts, in settlements whose period ended after an

@@ -28,6 +28,25 @@ pub(super) fn net(bases: &mut [i64], carried: Units, mode: NegativeMode) -> Resu
     negated(left)
 }
 
+/// Brings the bases to come to so much more, or less, in all. More makes negative ones smaller, and is no more than they
+/// are together. Less comes off the positive ones, then adds to the negative ones, each in proportion; where all are
+/// nothing, the first bears it.
+pub(super) fn shift(bases: &mut [i64], by: i128) -> Result<(), MoneyError> {
+    if by >= 0 {
+        return shrink(bases, by.unsigned_abs(), |base| base < 0).map(drop);
+    }
+    let rest = shrink(bases, by.unsigned_abs(), |base| base > 0)?;
+    let mut weights: Vec<u64> = bases.iter().map(|base| base.unsigned_abs()).collect();
+    if rest > 0 && weights.iter().all(|weight| *weight == 0) {
+        weights.iter_mut().take(1).for_each(|weight| *weight = 1);
+    }
+    let rest = i64::try_from(rest).map_err(|_| MoneyError::Overflow)?;
+    for (base, share) in bases.iter_mut().zip(split(rest, &weights).unwrap_or_default()) {
+        *base = base.checked_sub(share).ok_or(MoneyError::Overflow)?;
+    }
+    Ok(())
+}
+
 /// Takes what earlier terms carried for all classes together out of positive bases, after each class was netted by
 /// itself; what is left of it.
 pub(super) fn net_common(bases: &mut [i64], carried: Units, mode: NegativeMode) -> Result<Units, MoneyError> {
@@ -98,6 +117,22 @@ mod tests {
         assert_eq!(bases, [15, -5, 5]);
         assert_eq!(net_common(&mut bases, Units(-50), Carry), Ok(Units(-30)));
         assert_eq!(net_common(&mut [1], Units(-50), Reset), Ok(Units::ZERO));
+    }
+
+    #[test]
+    fn bases_are_brought_to_less_or_more_in_all() {
+        let shifted = |bases: &[i64], by: i128| {
+            let mut bases = bases.to_vec();
+            shift(&mut bases, by).expect("no overflow");
+            bases
+        };
+        assert_eq!(shifted(&[-60, 30, -40], 50), [-30, 30, -20], "more makes losses smaller");
+        assert_eq!(shifted(&[60, -30, 40], -50), [30, -30, 20], "less comes off what is positive");
+        assert_eq!(shifted(&[60, -30, -10, 40], -140), [0, -60, -20, 0], "and then adds to losses");
+        assert_eq!(shifted(&[0, 0], -7), [-7, 0], "the first bears it where all are nothing");
+        assert_eq!(shifted(&[5], -7), [-2]);
+        assert!(shifted(&[], -7).is_empty());
+        assert_eq!(shift(&mut [i64::MIN], -1), Err(MoneyError::Overflow));
     }
 
     #[test]

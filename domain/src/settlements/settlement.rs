@@ -1,7 +1,7 @@
 //! What a settlement owes: lines as a pure function of its accruals, what is carried in, and the terms.
 //!
-//! The order of calculation: base per version and rate class → deductions → netting of classes and of the carried base
-//! → tiers and rates → each line rounded once → fees → cap → guarantee → corrections → prepaid credit → advances →
+//! The order of calculation: base per version and rate class → deductions → ring-fence → netting of classes and of the
+//! carried base → tiers and rates → each line rounded once → fees → cap → guarantee → corrections → prepaid credit → advances →
 //! minimum payout. A step that
 //! changes nothing has no line, and the amounts of the lines always add up to the total.
 
@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 use super::base::Sums;
 use super::clauses::{Clause, Part};
 use super::formula::{Sheet, Step, StepKind, Value, Working, rounding_name};
+use super::nets::Netted;
 use super::rates::{Rated, Rates};
-use super::{deductions, fees, line, netting, recoup};
-use crate::contracts::contract::{Base, Level, TierPeriod, TiersOnChange};
+use super::{deductions, fees, line, nets, recoup};
+use crate::contracts::contract::{Base, TierPeriod, TiersOnChange};
 use crate::contracts::{AccrualKind, Period};
 use crate::error::{Code, Problem};
 use crate::ids::SettlementId;
@@ -22,6 +23,7 @@ use crate::money::{Asset, Minor, MoneyError, Rate, Units};
 
 pub use super::base::base_of;
 pub use super::clauses::Clauses;
+pub use super::fence::{CarriedPlayers, Counts, Fenced, PlayerSum};
 pub use super::line::{Line, LineCode};
 pub use super::recoup::Funds;
 
@@ -43,6 +45,9 @@ pub struct Accrual {
 pub struct Carry {
     /// Negative bases by rate class, or under the empty name for all classes together. A memo, not money.
     pub base: CarriedBase,
+    /// What stands against players alone.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub players: CarriedPlayers,
     /// What filled the tiers that run over a year.
     #[serde(default)]
     pub tiers: YearTiers,
@@ -59,7 +64,7 @@ pub struct Carry {
 /// Counted units have names of their own, so that they never meet money: `units:`, and then the class or nothing.
 pub type CarriedBase = BTreeMap<String, Units>;
 
-const COUNTED: &str = "units:";
+pub(super) const COUNTED: &str = "units:";
 
 /// The name that counted units of a class are carried under.
 pub(super) fn counted_name(class: &str) -> String {
@@ -89,6 +94,8 @@ impl Carry {
 pub(super) struct Shares {
     pub sheet: Sheet,
     pub base: CarriedBase,
+    pub fenced: Vec<Fenced>,
+    pub players: CarriedPlayers,
     pub tiers: YearTiers,
 }
 
@@ -110,17 +117,17 @@ pub(super) struct Class<'a> {
 pub(super) fn shares(
     clauses: &Clauses<'_>,
     period: Period,
-    accruals: &[Accrual],
+    counts: Counts<'_>,
     carried_in: &Carry,
     told: bool,
 ) -> Result<Shares, Problem> {
     let mut sheet = Sheet::new(told);
-    let mut classes = classes(clauses, period, accruals, told)?;
+    let mut classes = classes(clauses, period, counts.accruals, told)?;
     deductions::deduct(clauses, &mut classes, &mut sheet)?;
-    let base = net(&mut classes, &carried_in.base, &mut sheet)?;
+    let Netted { base, fenced, players } = nets::net(clauses, &mut classes, counts.players, carried_in, &mut sheet)?;
     let tiers = rate(clauses.asset, period, &classes, &carried_in.tiers, &mut sheet)?;
     fees::add(clauses, period, &classes, &mut sheet)?;
-    Ok(Shares { sheet, base, tiers })
+    Ok(Shares { sheet, base, fenced, players, tiers })
 }
 
 /// Step 1, in the order of versions and of the rows of their tables.
@@ -160,83 +167,6 @@ fn classes<'a>(
         classes.push(Class { clause, part: clause.part(period), code, rates, sums, base, netted: base.0, working });
     }
     Ok(classes)
-}
-
-/// Steps 3 and 4: what is left of each class's base, and what is carried on.
-fn net(classes: &mut [Class<'_>], carried_in: &CarriedBase, sheet: &mut Sheet) -> Result<CarriedBase, Problem> {
-    let Some(last) = classes.last().map(|class| class.clause) else { return Ok(carried_in.clone()) };
-    let counts = matches!(last.terms().base, Base::Units(_));
-    let prefix = if counts { COUNTED } else { "" };
-    // Money and counted units do not meet: what the other base carried stays carried.
-    let (own, other): (CarriedBase, CarriedBase) =
-        carried_in.clone().into_iter().partition(|(name, _)| name.starts_with(COUNTED) == counts);
-    let own: CarriedBase = own.into_iter().map(|(name, base)| (name[prefix.len()..].to_owned(), base)).collect();
-    let negative = last.terms().negative;
-    let overflow = |error| overflow(error, "netting the rate classes");
-    let carried = match negative.level {
-        Level::Total => {
-            let carried = Units::sum(own.values().copied()).map_err(overflow)?;
-            let mut bases: Vec<i64> = classes.iter().map(|class| class.netted).collect();
-            let left = netting::net(&mut bases, carried, negative.mode).map_err(overflow)?;
-            classes.iter_mut().zip(bases).for_each(|(class, netted)| class.netted = netted);
-            CarriedBase::from([(String::new(), left)])
-        }
-        Level::PerClass => net_per_class(classes, &own, last)?,
-    };
-    let (before, carried_code) = match counts {
-        true => (LineCode::Units, LineCode::CarriedUnits),
-        false => (LineCode::Base, LineCode::CarriedBase),
-    };
-    let amount = |base: i64| if counts { Value::Count(Units(base)) } else { Value::Units(Units(base)) };
-    for class in classes.iter_mut().filter(|class| class.netted != class.base.0) {
-        sheet.push(class.line(before, class.base, None, Minor::ZERO), || {
-            let left = Step::new(StepKind::Left, Vec::new(), amount(class.base.0)).at("base");
-            class.working.iter().flatten().cloned().chain([left]).collect()
-        });
-        let (base, netted) = (class.base.0, class.netted);
-        class.tell(|| Step::new(StepKind::Netted, vec![("before", amount(base))], amount(netted)).at("negative"));
-    }
-    for (class, base) in own.iter().filter(|(_, base)| **base != Units::ZERO) {
-        let rate_class = (!class.is_empty()).then(|| class.clone());
-        let line = Line::plain(carried_code, last.active.version, Minor::ZERO);
-        let of = class.clone();
-        sheet.push(Line { base: Some(*base), rate_class, ..line }, || {
-            vec![Step::new(StepKind::CarriedBase, Vec::new(), amount(base.0)).of(of).at("negative")]
-        });
-    }
-    let named = carried.into_iter().map(|(name, base)| (format!("{prefix}{name}"), base));
-    Ok(named.chain(other).filter(|(_, base)| *base != Units::ZERO).collect())
-}
-
-/// Step 3, each class by itself across the versions of the period.
-fn net_per_class(
-    classes: &mut [Class<'_>],
-    carried_in: &CarriedBase,
-    last: &Clause<'_>,
-) -> Result<CarriedBase, Problem> {
-    let mode = last.terms().negative.mode;
-    let mut carried = carried_in.clone();
-    let mut codes: Vec<&str> = classes.iter().map(|class| class.code).collect();
-    codes.sort_unstable();
-    codes.dedup();
-    for code in codes {
-        let mut own: Vec<&mut Class<'_>> = classes.iter_mut().filter(|class| class.code == code).collect();
-        let mut bases: Vec<i64> = own.iter().map(|class| class.netted).collect();
-        let into = carried.get(code).copied().unwrap_or_default();
-        let left =
-            netting::net(&mut bases, into, mode).map_err(|error| overflow(error, &format!("rate class '{code}'")))?;
-        own.iter_mut().zip(bases).for_each(|(class, netted)| class.netted = netted);
-        carried.insert(code.to_owned(), left);
-    }
-    // What terms with one total carried before belongs to no class.
-    if let Some(common) = carried.get("").copied() {
-        let mut bases: Vec<i64> = classes.iter().map(|class| class.netted).collect();
-        let left =
-            netting::net_common(&mut bases, common, mode).map_err(|error| overflow(error, "the carried base"))?;
-        classes.iter_mut().zip(bases).for_each(|(class, netted)| class.netted = netted);
-        carried.insert(String::new(), left);
-    }
-    Ok(carried)
 }
 
 /// Steps 5 and 6. Tiers of a class continue from version to version, unless the later one starts them anew.
@@ -319,15 +249,17 @@ pub struct Computed {
     /// paid now or carried.
     pub earned: Minor,
     pub carry_out: Carry,
+    /// What the ring-fence made of players.
+    pub fenced: Vec<Fenced>,
     pub transaction_count: i64,
 }
 
-/// An open settlement: its accruals, what its predecessor carries into it, corrections that fall to it, and what was paid
+/// An open settlement: what it counted, what its predecessor carries into it, corrections that fall to it, and what was paid
 /// beforehand.
-pub fn compute(
+pub fn compute<'c>(
     id: SettlementId,
     period: Period,
-    accruals: &[Accrual],
+    counts: impl Into<Counts<'c>>,
     carried_in: &Carry,
     corrections: Vec<Line>,
     funds: &Funds,
@@ -335,22 +267,23 @@ pub fn compute(
 ) -> Result<Computed, Problem> {
     let mut sheet = Sheet::new(false);
     corrections.into_iter().for_each(|line| sheet.push(line, Working::new));
-    told(id, period, accruals, carried_in, sheet, funds, clauses).map(|(computed, _)| computed)
+    told(id, period, counts.into(), carried_in, sheet, funds, clauses).map(|(computed, _)| computed)
 }
 
 /// The same with the working of each line, where `corrections` come with theirs.
 pub(super) fn told(
     id: SettlementId,
     period: Period,
-    accruals: &[Accrual],
+    counts: Counts<'_>,
     carried_in: &Carry,
     corrections: Sheet,
     funds: &Funds,
     clauses: &Clauses<'_>,
 ) -> Result<(Computed, Vec<Working>), Problem> {
-    let Shares { mut sheet, base, tiers } = shares(clauses, period, accruals, carried_in, corrections.is_told())?;
+    let Shares { mut sheet, base, fenced, players, tiers } =
+        shares(clauses, period, counts, carried_in, corrections.is_told())?;
     sheet.extend(corrections);
-    let mut carry_out = Carry { base, tiers, ..carried_in.clone() };
+    let mut carry_out = Carry { base, players, tiers, ..carried_in.clone() };
     if let Some(last) = clauses.last_of(period) {
         let version = last.active.version;
         recoup::draw(clauses.asset, last.terms(), version, funds, &mut carry_out, &mut sheet)?;
@@ -363,16 +296,18 @@ pub(super) fn told(
         recoup::recoup(clauses.asset, last.terms(), version, funds, due, &mut carry_out, &mut sheet)?;
         let due = sum(sheet.lines.iter().map(|line| line.amount))?;
         carry_out.amount = Minor::ZERO;
-        if Minor::ZERO < due && due < last.minimum_payout {
+        let least = clauses.minimum_payout(period);
+        if Minor::ZERO < due && due < least {
             carry_out.amount = due;
             sheet.push(Line::plain(LineCode::CarriedOut, version, Minor(-due.0)), || {
-                let values = vec![("due", Value::Minor(due)), ("minimumPayout", Value::Minor(last.minimum_payout))];
+                let values = vec![("due", Value::Minor(due)), ("minimumPayout", Value::Minor(least))];
                 vec![Step::new(StepKind::CarriedOut, values, Value::Minor(Minor(-due.0))).at("minimumPayout")]
             });
         }
     }
     let (lines, workings) = sheet.into_parts();
-    Ok((Computed::of(id, lines, carry_out, accruals)?, workings))
+    let computed = Computed::of(id, lines, carry_out, counts.accruals)?;
+    Ok((Computed { fenced, ..computed }, workings))
 }
 
 impl Computed {
@@ -386,7 +321,7 @@ impl Computed {
         let earned = line::earned(&lines).map_err(|error| overflow(error, "the sum of the lines"))?;
         let transaction_count =
             accruals.iter().filter(|accrual| !accrual.late).map(|accrual| accrual.transactions).sum();
-        Ok(Self { id, lines, total, earned, carry_out, transaction_count })
+        Ok(Self { id, lines, total, earned, carry_out, fenced: Vec::new(), transaction_count })
     }
 }
 

@@ -13,8 +13,9 @@ use crate::ids::{ContractId, SettlementId};
 use crate::money::{Asset, Minor, Rate, Units};
 
 use super::chain::{Account, Beforehand, Frozen, carried, chain};
-use super::settlement::{Accrual, CarriedBase, Carry, Line, LineCode, YearTiers};
-use super::{Settlement, State, funds, line, store};
+use super::parts::Part;
+use super::settlement::{Accrual, CarriedBase, Carry, Clauses, Fenced, Line, LineCode, PlayerSum, YearTiers};
+use super::{Settlement, State, fence, funds, line, parties, players, store};
 
 /// What a settlement comes to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -26,7 +27,12 @@ pub struct Statement {
     pub earned: Minor,
     /// What goes on into the next period.
     pub carry_out: Carry,
+    /// What the ring-fence made of players, by pseudonym.
+    pub fenced: Vec<Fenced>,
     pub transaction_count: i64,
+    /// Of the total, where it is shared out; they add up to it.
+    #[serde(default)]
+    pub parts: Vec<Part>,
 }
 
 /// The statements of these settlements, in a number of queries that does not grow with them.
@@ -50,6 +56,7 @@ async fn frozen_in(tx: &TenantTx, settlements: &[Settlement]) -> Result<HashMap<
     let closed: Vec<&Settlement> = settlements.iter().filter(|row| row.state == State::Closed.as_str()).collect();
     let ids: Vec<SettlementId> = closed.iter().map(|row| row.id).collect();
     let mut lines = lines_by_settlement(store::lines(tx, &ids).await?)?;
+    let mut parts = parties::frozen_in(tx, &ids).await?;
     let assets = assets_in(tx, closed.iter().copied()).await?;
     let mut statements = HashMap::new();
     for row in closed {
@@ -60,7 +67,9 @@ async fn frozen_in(tx: &TenantTx, settlements: &[Settlement]) -> Result<HashMap<
             earned: line::earned(&lines).map_err(|error| Fault::Corrupt(error.to_string()))?,
             lines,
             carry_out: carry_of(row)?,
+            fenced: fenced_of(row)?,
             transaction_count: row.transaction_count.unwrap_or_default(),
+            parts: parts.remove(&row.id).unwrap_or_default(),
         };
         statements.insert(row.id, statement);
     }
@@ -71,14 +80,23 @@ async fn frozen_in(tx: &TenantTx, settlements: &[Settlement]) -> Result<HashMap<
 async fn chains_in(tx: &TenantTx, contracts: &[ContractId]) -> Result<Vec<(SettlementId, Statement)>> {
     let mut statements = Vec::new();
     for Chain { accounts, posted, beforehand, versions, asset } in loaded_in(tx, contracts).await? {
+        let shared = versions.iter().any(|version| version.terms.split.is_some());
+        let clauses = shared.then(|| Clauses::new(&versions, &asset)).transpose()?;
         for computed in chain(&accounts, &posted, &beforehand, &versions, &asset)? {
+            let account = accounts.iter().find(|account| account.id == computed.id);
+            let parts = match clauses.as_ref().zip(account) {
+                Some((clauses, account)) => clauses.parts(account.period, computed.total)?,
+                None => Vec::new(),
+            };
             let statement = Statement {
                 asset: asset.clone(),
                 lines: computed.lines,
                 total: computed.total,
                 earned: computed.earned,
                 carry_out: computed.carry_out,
+                fenced: computed.fenced,
                 transaction_count: computed.transaction_count,
+                parts,
             };
             statements.push((computed.id, statement));
         }
@@ -100,6 +118,10 @@ pub(super) async fn loaded_in(tx: &TenantTx, contracts: &[ContractId]) -> Result
     if contracts.is_empty() {
         return Ok(Vec::new());
     }
+    let mut versions: HashMap<ContractId, Vec<ActiveVersion>> = HashMap::new();
+    for version in contracts::versions_ever_active_of_in(tx, contracts).await? {
+        versions.entry(version.contract).or_default().push(version);
+    }
     let settlements = store::of_contracts(tx, contracts).await?;
     let closed: Vec<SettlementId> =
         settlements.iter().filter(|row| row.state == State::Closed.as_str()).map(|row| row.id).collect();
@@ -112,15 +134,12 @@ pub(super) async fn loaded_in(tx: &TenantTx, contracts: &[ContractId]) -> Result
         accruals.entry(row.settlement_id).or_default().push(accrual_of(row)?);
     }
     let mut lines = lines_by_settlement(store::lines(tx, &ids).await?)?;
+    let mut players = players::sums_in(tx, &ids, versions.values().flatten()).await?;
     let mut posted: HashMap<SettlementId, Vec<Line>> = HashMap::new();
     for row in store::corrections_of(tx, &ids).await? {
         if let Some(corrected) = row.corrects {
             posted.entry(corrected).or_default().push(line_of(row)?);
         }
-    }
-    let mut versions: HashMap<ContractId, Vec<ActiveVersion>> = HashMap::new();
-    for version in contracts::versions_ever_active_of_in(tx, contracts).await? {
-        versions.entry(version.contract).or_default().push(version);
     }
     let beforehand = funds::beforehand_in(tx, contracts, &versions).await?;
     let assets = assets_in(tx, chains.iter().flatten()).await?;
@@ -131,7 +150,8 @@ pub(super) async fn loaded_in(tx: &TenantTx, contracts: &[ContractId]) -> Result
         let beforehand = beginning(beforehand.get(&place).cloned().unwrap_or_default(), first, &firsts);
         let mut accounts = Vec::with_capacity(rows.len());
         for row in &rows {
-            accounts.push(account_of(row, accruals.remove(&row.id), lines.remove(&row.id))?);
+            let counted = (accruals.remove(&row.id).unwrap_or_default(), players.remove(&row.id).unwrap_or_default());
+            accounts.push(account_of(row, counted, lines.remove(&row.id))?);
         }
         loaded.push(Chain {
             accounts,
@@ -167,10 +187,12 @@ pub(crate) async fn standing_at_in(
         accruals.entry(row.settlement_id).or_default().push(accrual_of(row)?);
     }
     let mut lines = lines_by_settlement(store::lines(tx, &ids).await?)?;
+    let mut players = players::sums_in(tx, &ids, versions.iter()).await?;
     let posted = store::corrections_of(tx, &ids).await?.into_iter().map(line_of).collect::<Result<Vec<_>, _>>()?;
     let mut accounts = Vec::with_capacity(before.len());
     for row in &before {
-        accounts.push(account_of(row, accruals.remove(&row.id), lines.remove(&row.id))?);
+        let counted = (accruals.remove(&row.id).unwrap_or_default(), players.remove(&row.id).unwrap_or_default());
+        accounts.push(account_of(row, counted, lines.remove(&row.id))?);
     }
     let own = HashMap::from([(contract, versions.to_vec())]);
     let mut beforehand = funds::beforehand_in(tx, &[contract], &own).await?;
@@ -217,7 +239,11 @@ fn beginning(beforehand: Beforehand, first: &Settlement, firsts: &HashSet<Settle
     if firsts.contains(&first.id) { beforehand } else { Beforehand { opening: Carry::default(), ..beforehand } }
 }
 
-fn account_of(row: &Settlement, accruals: Option<Vec<Accrual>>, lines: Option<Vec<Line>>) -> Result<Account> {
+fn account_of(
+    row: &Settlement,
+    (accruals, players): (Vec<Accrual>, Vec<PlayerSum>),
+    lines: Option<Vec<Line>>,
+) -> Result<Account> {
     let open = row.state == State::Open.as_str();
     let frozen = Frozen { lines: lines.unwrap_or_default(), carry_out: carry_of(row)? };
     // A period behind the last close that nobody settled was born closed, without a close that froze anything. A close
@@ -228,7 +254,8 @@ fn account_of(row: &Settlement, accruals: Option<Vec<Accrual>>, lines: Option<Ve
         id: row.id,
         period: Period { start: row.period_start, end: row.period_end },
         state: if open { State::Open } else { State::Closed },
-        accruals: accruals.unwrap_or_default(),
+        accruals,
+        players,
         frozen,
     })
 }
@@ -242,12 +269,18 @@ struct CarriedState {
     recouped: Minor,
     #[serde(default)]
     drawn: Units,
+    /// With what came in, so that it can be told how it was set off and taken out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    fenced: Vec<Fenced>,
 }
 
-/// The columns of a carry: its bases, and the rest but for money.
-pub(super) fn columns_of(carry: &Carry) -> Result<(String, Option<String>), Fault> {
+/// The columns of what a statement carries: its bases, and the rest but for money.
+pub(super) fn columns_of(
+    Statement { carry_out: carry, fenced, .. }: &Statement,
+) -> Result<(String, Option<String>), Fault> {
     let json = |error: serde_json::Error| Fault::Internal(error.to_string());
-    let state = CarriedState { tiers: carry.tiers.clone(), recouped: carry.recouped, drawn: carry.drawn };
+    let (tiers, fenced) = (carry.tiers.clone(), fenced.clone());
+    let state = CarriedState { tiers, recouped: carry.recouped, drawn: carry.drawn, fenced };
     let kept = (state != CarriedState::default()).then(|| serde_json::to_string(&state)).transpose().map_err(json)?;
     Ok((serde_json::to_string(&carry.base).map_err(json)?, kept))
 }
@@ -257,12 +290,20 @@ pub(super) fn carry_of(row: &Settlement) -> Result<Carry, Fault> {
         Some(json) => serde_json::from_str(json).map_err(|_| Fault::Corrupt(format!("{}: carried base", row.id)))?,
         None => CarriedBase::default(),
     };
-    let state: CarriedState = match &row.carried_state {
-        Some(json) => serde_json::from_str(json).map_err(|_| Fault::Corrupt(format!("{}: carried state", row.id)))?,
-        None => CarriedState::default(),
-    };
-    let CarriedState { tiers, recouped, drawn } = state;
-    Ok(Carry { base, tiers, amount: row.carried_amount.unwrap_or_default(), recouped, drawn })
+    let CarriedState { tiers, recouped, drawn, fenced } = state_of(row)?;
+    let players = fence::carried(&fenced).map_err(|error| Fault::Corrupt(format!("{}: {error}", row.id)))?;
+    Ok(Carry { base, players, tiers, amount: row.carried_amount.unwrap_or_default(), recouped, drawn })
+}
+
+fn state_of(row: &Settlement) -> Result<CarriedState, Fault> {
+    let read = |json: &String| serde_json::from_str(json);
+    let state = row.carried_state.as_ref().map(read).transpose();
+    state.map(Option::unwrap_or_default).map_err(|_| Fault::Corrupt(format!("{}: carried state", row.id)))
+}
+
+/// What stood against players when a closed settlement was calculated, and what became of it.
+pub(super) fn fenced_of(row: &Settlement) -> Result<Vec<Fenced>, Fault> {
+    Ok(state_of(row)?.fenced)
 }
 
 pub(super) fn accrual_of(row: store::accrual::Model) -> Result<Accrual, Fault> {

@@ -38,6 +38,9 @@ pub struct Model {
     pub closed_at: Option<Timestamp>,
     pub closed_by: Option<MemberId>,
     pub created_at: Timestamp,
+    /// A date, frozen at the close; absent where nothing is agreed.
+    #[serde(default)]
+    pub due_on: Option<String>,
 }
 
 tenant_owned!(Reach::Partner(Column::PartnerId));
@@ -142,6 +145,9 @@ pub async fn page(tx: &TenantTx, filter: &SettlementFilter, page: PageRequest) -
         }
         if let Some(currency) = &filter.currency {
             q = q.filter(Column::Currency.eq(currency));
+        }
+        if let Some(until) = filter.due_until {
+            q = q.filter(Column::DueOn.lte(until.to_string()));
         }
         paged!(q, Column::Id, page)
     })

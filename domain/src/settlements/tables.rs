@@ -1,14 +1,16 @@
-//! The tables `contract_funds`, `opening_balances` and `credit_states`.
+//! The tables `contract_funds`, `opening_balances`, `credit_states` and `settlement_parties`.
 
 use sea_orm::entity::prelude::*;
-use sea_orm::{DbErr, QueryFilter, QueryOrder};
+use sea_orm::{DbErr, ExprTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 
 use crate::db::{Reach, TenantTx, tenant_owned};
-use crate::ids::{ContractId, FundId, MemberId, TenantId};
+use crate::ids::{ContractId, FundId, MemberId, PartnerId, SettlementId, TenantId};
 use crate::money::Minor;
 use crate::page::PageRequest;
 use crate::paged;
 use crate::time::Timestamp;
+
+use super::parties::{PartFilter, PartKey};
 
 pub mod fund {
     use serde::{Deserialize, Serialize};
@@ -90,6 +92,73 @@ pub async fn replace_credit_state(tx: &TenantTx, row: credit::Model) -> Result<(
     })
     .await?;
     tx.insert(credit::ActiveModel::from(row)).await
+}
+
+pub mod party {
+    use super::*;
+
+    /// What a party had of a settlement when it closed.
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "settlement_parties")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub tenant_id: TenantId,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub settlement_id: SettlementId,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub position: i64,
+        pub partner_id: PartnerId,
+        pub contract_id: ContractId,
+        pub currency: String,
+        pub percent: String,
+        pub weight: String,
+        pub amount: Minor,
+    }
+
+    // Of its own settlements a partner's user sees all of it; of others its own part alone, by `parties.rs`.
+    tenant_owned!(Reach::Settlement(Column::SettlementId));
+}
+
+/// The parts of these settlements, in the order of each one's parties.
+pub async fn parties(tx: &TenantTx, settlements: &[SettlementId]) -> Result<Vec<party::Model>, DbErr> {
+    use party::Column;
+    let mut rows = Vec::new();
+    for chunk in settlements.chunks(5_000) {
+        let ids = chunk.iter().copied();
+        let of = |q: Select<party::Entity>| q.filter(Column::SettlementId.is_in(ids)).order_by_asc(Column::Position);
+        rows.extend(tx.all::<party::Entity>(of).await?);
+    }
+    Ok(rows)
+}
+
+/// One page, and one row more: the latest opened settlements first, and of each its parts in their order.
+pub async fn parties_page(
+    tx: &TenantTx,
+    filter: &PartFilter,
+    page: &PageRequest<PartKey>,
+) -> Result<Vec<party::Model>, DbErr> {
+    use party::Column;
+    tx.all::<party::Entity>(|mut q| {
+        if let Some(partner) = filter.partner {
+            q = q.filter(Column::PartnerId.eq(partner));
+        }
+        if let Some(contract) = filter.contract {
+            q = q.filter(Column::ContractId.eq(contract));
+        }
+        if let Some(currency) = &filter.currency {
+            q = q.filter(Column::Currency.eq(currency));
+        }
+        if let Some((settlement, position)) = page.after {
+            let same = Column::SettlementId.eq(settlement).and(Column::Position.gt(i64::from(position)));
+            q = q.filter(Column::SettlementId.lt(settlement).or(same));
+        }
+        q.order_by_desc(Column::SettlementId).order_by_asc(Column::Position).limit(page.first + 1)
+    })
+    .await
+}
+
+pub async fn insert_parties(tx: &TenantTx, rows: Vec<party::Model>) -> Result<(), DbErr> {
+    tx.insert_all(rows.into_iter().map(party::ActiveModel::from)).await
 }
 
 /// What was recorded for these contracts, in that order.

@@ -182,6 +182,7 @@ async fn a_contract_moves_in_with_its_balances() {
         contract,
         currency: "EUR".to_owned(),
         carried_base: vec![(String::new(), "-100".to_owned())],
+        players: vec![],
         carried_amount: "20".to_owned(),
         year: Some((year, vec![("all".to_owned(), "900".to_owned())])),
     };
@@ -213,6 +214,7 @@ async fn what_a_contract_moved_in_with_does_not_come_again() {
         contract,
         currency: "EUR".to_owned(),
         carried_base: vec![(String::new(), "-100".to_owned())],
+        players: vec![],
         carried_amount: "2".to_owned(),
         year: None,
     };
@@ -237,6 +239,7 @@ async fn what_makes_no_sense_is_refused_by_path() {
         contract: plain,
         currency: "EUR".to_owned(),
         carried_base: vec![(String::new(), "5".to_owned())],
+        players: vec![],
         carried_amount: "-1".to_owned(),
         year: None,
     };

@@ -23,7 +23,7 @@ fn demanding() -> Value {
 }
 
 /// What happens to a contract, in order.
-enum Step {
+pub(crate) enum Step {
     Record(Vec<Draft>),
     Close,
     Amend(Value),
@@ -57,7 +57,7 @@ impl World {
 
 /// Takes the steps in order, then once more without the closes and with all facts at the end, and compares. Gives the
 /// world of the first, in which everything is closed up to June: corrections are posted once.
-async fn proven(terms: Value, steps: &[Step]) -> (World, ContractId) {
+pub(crate) async fn proven(terms: Value, steps: &[Step]) -> (World, ContractId) {
     let world = World::new().await;
     world.app.clock.move_to(at("2024-09-01T00:00:00Z"));
     let contract = world.contract("share", terms.clone()).await;

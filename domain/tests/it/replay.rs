@@ -17,11 +17,12 @@ use serde_json::{Value, json};
 use crate::facts::*;
 use crate::support::*;
 
-fn ask(contract: ContractId, version: i64, from: &str, to: &str) -> Ask {
-    Ask { contract, version, from: from.parse().expect("a day"), to: to.parse().expect("a day") }
+pub fn ask(contract: ContractId, version: i64, from: &str, to: &str) -> Ask {
+    let (from, to) = (from.parse().expect("a day"), to.parse().expect("a day"));
+    Ask { contract, version, from, to, currency: None }
 }
 
-async fn simulated(scoped: &Scoped, ask: Ask) -> Simulated {
+pub async fn simulated(scoped: &Scoped, ask: Ask) -> Simulated {
     let mut steps = scoped.simulate_contract_version(ask).await.expect("it begins");
     let mut last = None;
     while let Some(step) = steps.next().await {
@@ -259,7 +260,7 @@ async fn what_came_since_the_last_time_counts() {
             vec![],
         ] {
             world.recorded(&drafts).await;
-            let said = simulated(&world.admin, wide).await;
+            let said = simulated(&world.admin, wide.clone()).await;
             differs_in_nothing(&said);
             assert_eq!(shares(&said, false), booked(&world, contract, "2024-01-01").await, "{attribution}");
             let counted: i64 = said.periods.iter().map(|row| row.transactions.settled).sum();
@@ -342,12 +343,12 @@ async fn one_that_nobody_wants_any_more_stops() {
     let wide = ask(contract, 1, "2024-01-01", "2024-01-31");
     for _ in 0..3 {
         // Nobody hears of these, and they keep nobody from going on.
-        drop(world.admin.simulate_contract_version(wide).await.expect("it begins"));
+        drop(world.admin.simulate_contract_version(wide.clone()).await.expect("it begins"));
     }
-    let mut begun = world.admin.simulate_contract_version(wide).await.expect("it begins");
+    let mut begun = world.admin.simulate_contract_version(wide.clone()).await.expect("it begins");
     assert!(matches!(begun.next().await, Some(Step::Progress(_))));
     drop(begun);
-    assert_eq!(simulated(&world.admin, wide).await.total.settled.0, 45_000);
+    assert_eq!(simulated(&world.admin, wide.clone()).await.total.settled.0, 45_000);
     world.app.domain.shut_down().await;
 }
 

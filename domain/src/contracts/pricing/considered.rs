@@ -38,7 +38,8 @@ pub struct Considered {
     pub version: Option<i64>,
     /// When it counts by that version.
     pub at: Option<Timestamp>,
-    /// What of the terms says no: `scope.products`, `currency`, `validFrom`.
+    /// What of the terms says no: `scope.products`, `currency`, `validFrom`,
+    /// `validUntil`.
     pub path: Option<String>,
     /// Why it cannot be counted.
     pub message: Option<String>,
@@ -124,6 +125,10 @@ impl Pricer<'_> {
             return considered;
         };
         (considered.version, considered.at) = (Some(version.active.version), Some(at));
+        if at >= version.ends {
+            considered.path = Some("validUntil".to_owned());
+            return considered;
+        }
         let values = self.values(version, fact, at);
         if considered.says == Says::NotCovered {
             considered.path = uncovered(self.book, version, fact, &values).map(str::to_owned);
@@ -139,7 +144,7 @@ fn uncovered(book: &Book, version: &Version, fact: &Seen<'_>, values: &Values<'_
     let scope = &version.active.terms.scope;
     let tags = book.tags(values.player.tags);
     let parts = [
-        ("currency", fact.currency == version.active.terms.currency),
+        ("currency", version.currency(fact.currency).is_some()),
         ("scope.sources", scope.sources.is_empty() || scope.sources.contains(&fact.source)),
         ("scope.products", names(&scope.products, fact.product)),
         ("scope.categories", names(&scope.categories, book.text(values.category))),

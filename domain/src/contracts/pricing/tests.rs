@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::contracts::book::{PlayerVersion, ProductVersion};
+use crate::contracts::contract::RingFence;
 use crate::contracts::fixtures::active;
 use crate::ids::{ContractId, SourceId};
 use crate::money::Units;
@@ -97,9 +98,18 @@ fn a_stake_feeds_its_contract_in_its_period_and_class() {
         kind: AccrualKind::Stake,
         amount: Units(5),
         units: 1,
+        player: None,
         again: false,
     };
-    assert_eq!(verdicts, [Verdict::Feeds(expected)]);
+    assert_eq!(verdicts, [Verdict::Feeds(expected.clone())]);
+    // Players are told where the version keeps what it counts by player.
+    let own = |fact: Fact| Fact { player: Some([4; 16]), ..fact };
+    let verdicts = price(&book, &own(stake("2021-02-28T23:30:00Z")));
+    assert_eq!(verdicts, [Verdict::Feeds(expected.clone())]);
+    version.terms.ring_fence = Some(RingFence { threshold: "5000".into() });
+    let fenced = self::book(vec![version]);
+    let verdicts = price(&fenced, &own(stake("2021-02-28T23:30:00Z")));
+    assert_eq!(verdicts, [Verdict::Feeds(Feed { player: Some([4; 16]), ..expected })]);
     assert_eq!(short(&price(&book, &stake("2021-02-28T20:59:59Z"))), ["v3 night 2021-02-28"]);
 }
 
@@ -178,6 +188,31 @@ fn one_fact_feeds_every_contract_that_covers_it_and_the_version_in_force() {
         Book::new(doubt, Vec::new(), Vec::new())
             .is_err_and(|problem| problem.message.contains(&contract(1).to_string()))
     );
+}
+
+#[test]
+fn behind_its_last_day_a_version_counts_nothing_and_none_before_it_comes_back() {
+    let ends = |attribution: &str| {
+        let second = json!({ "validFrom": "2021-03-10", "validUntil": "2021-03-20", "attribution": attribution });
+        book(vec![active(1, 1, json!({})), active(1, 2, second), active(1, 3, json!({ "validFrom": "2021-06-01" }))])
+    };
+    let occurred = ends("OCCURRED");
+    assert_eq!(short(&price(&occurred, &stake("2021-03-20T23:59:59Z"))), ["v2 all 2021-03-01"]);
+    assert_eq!(short(&price(&occurred, &stake("2021-03-21T00:00:00Z"))), [""; 0]);
+    assert_eq!(short(&price(&occurred, &stake("2021-06-01T00:00:00Z"))), ["v3 all 2021-06-01"]);
+    // Without a settlement time it would fail, but only while the version counts.
+    let settled = ends("SETTLED");
+    assert_eq!(short(&price(&settled, &stake("2021-03-20T00:00:00Z"))), ["NO_SETTLED_TIME"]);
+    assert_eq!(short(&price(&settled, &stake("2021-03-21T00:00:00Z"))), [""; 0]);
+    let late = Fact { settled_at: Some(at("2021-03-21T00:00:00Z")), ..stake("2021-03-20T00:00:00Z") };
+    assert_eq!(short(&price(&settled, &late)), [""; 0]);
+    let rounds = ends("ROUND_CLOSED");
+    let open = |occurred: &str| Fact { round: Some("r".into()), ..stake(occurred) };
+    let waits = [Verdict::AwaitsRound { contract: contract(1) }];
+    assert_eq!(price(&rounds, &open("2021-03-20T00:00:00Z")), waits);
+    // The next version may still come to count it.
+    assert_eq!(price_closed(&rounds, &open("2021-03-20T00:00:00Z"), Some(at("2021-03-22T00:00:00Z"))), []);
+    assert_eq!(price(&rounds, &open("2021-03-21T00:00:00Z")), []);
 }
 
 #[test]

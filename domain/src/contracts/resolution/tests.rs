@@ -3,11 +3,13 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::*;
+use crate::contracts::contract::Terms;
 use crate::contracts::fixtures::terms;
 use crate::contracts::version::VersionState;
 use crate::ids::PartnerId;
 
 const LATEST: Timestamp = Timestamp(i64::MAX);
+const DAY: i64 = crate::time::MICROS_PER_DAY;
 
 fn contract(number: u128) -> ContractId {
     ContractId(Uuid::from_u128(number))
@@ -79,13 +81,34 @@ fn two_claims_on_one_time_are_refused_by_name() {
     assert_eq!(at(&versions, 20, 9), Some(5));
 }
 
-/// Any versions of two contracts, some drafts, some replaced, some in doubt.
+/// With a last day, in days since 1970.
+fn until(last: Option<u64>, version: ContractVersion) -> ContractVersion {
+    let epoch = chrono::NaiveDate::from_ymd_opt(1970, 1, 1).expect("a date");
+    let terms = Terms { valid_until: last.map(|last| epoch + chrono::Days::new(last)), ..version.terms };
+    ContractVersion { terms, ..version }
+}
+
+#[test]
+fn behind_the_last_day_nothing_is_in_force_and_nothing_comes_back() {
+    let first = version(1, 0, Some(1), None);
+    let second = until(Some(3), version(2, 2 * DAY, Some(1), None));
+    let third = version(3, 6 * DAY, Some(1), None);
+    let versions = [first, second, third];
+    let days = [(0, Some(1)), (2, Some(2)), (3, Some(2)), (4, None), (5, None), (6, Some(3))];
+    for (day, expected) in days {
+        assert_eq!(at(&versions, day * DAY, 9), expected, "day {day}");
+    }
+    assert_eq!(at(&versions, 4 * DAY - 1, 9), Some(2), "the last day is counted to its end");
+}
+
+/// Any versions of two contracts, some drafts, some replaced, some with an end, some in doubt.
 fn versions() -> impl Strategy<Value = Vec<ContractVersion>> {
-    let one = (0..5_i64, prop::option::weighted(0.8, 0..6_i64), prop::option::weighted(0.3, 0..6_i64), 1..3_u128);
+    let ends = prop::option::weighted(0.3, 0..7_u64);
+    let one = (0..5_i64, prop::option::weighted(0.8, 0..6_i64), prop::option::weighted(0.3, 0..6_i64), 1..3_u128, ends);
     prop::collection::vec(one, 0..8).prop_map(|all| {
-        let made = all.into_iter().zip(1..).map(|((from, activated, after, of), number)| {
+        let made = all.into_iter().zip(1..).map(|((from, activated, after, of, ends), number)| {
             let replaced = activated.zip(after).map(|(activated, after)| activated + 1 + after);
-            ContractVersion { contract: contract(of), ..version(number, from, activated, replaced) }
+            ContractVersion { contract: contract(of), ..until(ends, version(number, from * DAY, activated, replaced)) }
         });
         made.collect()
     })
@@ -105,7 +128,9 @@ fn naive(versions: &[ContractVersion], at: Timestamp, known: Timestamp) -> Vec<i
     let mut found: Vec<i64> =
         candidates.into_iter().filter(|(from, _)| Some(*from) == last).map(|(_, version)| version).collect();
     found.sort_unstable();
-    found
+    let only = versions.iter().find(|one| one.contract == contract(1) && found == [one.version]);
+    let last = only.and_then(|only| only.terms.valid_until);
+    if last.is_some_and(|last| at.utc().date_naive() > last) { Vec::new() } else { found }
 }
 
 proptest! {
@@ -117,7 +142,7 @@ proptest! {
         at in 0..7_i64,
         known in 0..14_i64,
     ) {
-        let (at, known) = (Timestamp(at), Timestamp(known));
+        let (at, known) = (Timestamp(at * DAY), Timestamp(known));
         let found = in_force(&versions, contract(1), at, known);
         prop_assert_eq!(found, in_force(&shuffled, contract(1), at, known));
         match (naive(&versions, at, known).as_slice(), found) {
@@ -132,7 +157,7 @@ proptest! {
     fn what_is_agreed_later_changes_nothing_of_what_was_known(
         versions in versions(), later in versions(), at in 0..7_i64, known in 0..14_i64,
     ) {
-        let (at, known) = (Timestamp(at), Timestamp(known));
+        let (at, known) = (Timestamp(at * DAY), Timestamp(known));
         let before = in_force(&versions, contract(1), at, known).map(|found| found.map(|version| version.version));
         let mut all = versions.clone();
         // Other versions, and the ends of these: all of it after `known`.
@@ -152,7 +177,7 @@ proptest! {
     fn the_succession_is_what_is_in_force_at_each_instant(versions in versions()) {
         let own = versions.iter().filter(|version| version.contract == contract(1) && version.activated_at.is_some());
         let active = own.map(|version| version.clone().active(PartnerId::NONE)).collect();
-        let doubts = (0..7).any(|at| in_force(&versions, contract(1), Timestamp(at), LATEST).is_err());
+        let doubts = (0..7).any(|at| in_force(&versions, contract(1), Timestamp(at * DAY), LATEST).is_err());
         match succession(active) {
             Err(found) => {
                 let refused = in_force(&versions, contract(1), found.valid_from, LATEST);
@@ -160,8 +185,9 @@ proptest! {
             }
             Ok(succession) => {
                 prop_assert!(!doubts);
-                for at in (0..7).map(Timestamp) {
-                    let counts = succession.iter().rev().find(|version| version.valid_from <= at);
+                for at in (0..7).map(|day| Timestamp(day * DAY)) {
+                    let begun = succession.iter().rev().find(|version| version.valid_from <= at);
+                    let counts = begun.filter(|version| version.terms.ends().is_none_or(|ends| at < ends));
                     let found = in_force(&versions, contract(1), at, LATEST).expect("no doubt");
                     prop_assert_eq!(counts.map(|version| version.version), found.map(|version| version.version));
                 }

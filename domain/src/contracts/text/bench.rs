@@ -7,7 +7,8 @@ use crate::contracts::contract::{ActiveVersion, Base, Match, RateRow, RateTable,
 use crate::contracts::{AccrualKind, Period};
 use crate::ids::{ContractId, PartnerId, SettlementId};
 use crate::money::{Minor, Rate, Units};
-use crate::settlements::settlement::{Accrual, Carry, Clauses, Computed, Funds, Line, LineCode, compute};
+use crate::settlements::settlement::{Accrual, Carry, Clauses, Computed, Counts, Funds, Line, LineCode, compute};
+use crate::time::Timestamp;
 
 /// A rate class for examples that are about none of the table.
 pub const CLASS: &str = "example";
@@ -17,6 +18,8 @@ pub struct Bench<'w> {
     pub version: ActiveVersion,
     /// The first one that lies wholly in the version.
     pub period: Period,
+    /// When the terms end. Examples go on as if they did not.
+    pub ends: Option<Timestamp>,
     /// A round sum for this currency, in minor units.
     pub round: i64,
 }
@@ -27,10 +30,10 @@ impl<'w> Bench<'w> {
         let first = terms.cycle.period(valid_from);
         let period = if first.start == valid_from { first } else { terms.cycle.period(first.end) };
         let (contract, partner) = (ContractId::NONE, PartnerId::NONE);
-        let version =
-            ActiveVersion { contract, partner, version: 1, valid_from, replaced_at: None, terms: terms.clone() };
+        let endless = Terms { valid_until: None, ..terms.clone() };
+        let version = ActiveVersion { contract, partner, version: 1, valid_from, replaced_at: None, terms: endless };
         let major = if words.asset.exponent == 0 { 1_000_000 } else { 10_000 };
-        Self { words, version, period, round: major * 10_i64.pow(words.asset.exponent.into()) }
+        Self { words, version, period, ends: terms.ends(), round: major * 10_i64.pow(words.asset.exponent.into()) }
     }
 
     /// Without any clause but those that `keep` puts back: the whole of what was sold is the partner's.
@@ -47,18 +50,20 @@ impl<'w> Bench<'w> {
         let mut terms = Terms {
             base: Base::Sales(SalesBase {}),
             rate_table: RateTable { matching: Match::First, columns: Vec::new(), rows: vec![whole] },
+            ring_fence: None,
             fees: Vec::new(),
             cap: None,
             minimum_guarantee: None,
             advance: None,
             prepaid: None,
             minimum_payout: "0".to_owned(),
+            split: None,
             promotions: Vec::new(),
             ..own.clone()
         };
         keep(&mut terms, own);
         let version = ActiveVersion { terms, ..self.version.clone() };
-        Self { words: self.words, version, period: self.period, round: self.round }
+        Self { words: self.words, version, period: self.period, ends: self.ends, round: self.round }
     }
 
     /// A row of the table as the only one, whatever its conditions; counted in units where the table has prices.
@@ -78,8 +83,12 @@ impl<'w> Bench<'w> {
     }
 
     pub fn settle(&self, accruals: &[Accrual], carry: &Carry, funds: &Funds) -> Option<Computed> {
+        self.count(Counts::from(accruals), carry, funds)
+    }
+
+    pub fn count(&self, counts: Counts<'_>, carry: &Carry, funds: &Funds) -> Option<Computed> {
         let clauses = Clauses::new(std::slice::from_ref(&self.version), self.words.asset).ok()?;
-        compute(SettlementId::NONE, self.period, accruals, carry, Vec::new(), funds, &clauses).ok()
+        compute(SettlementId::NONE, self.period, counts, carry, Vec::new(), funds, &clauses).ok()
     }
 
     pub fn settled(&self, accruals: &[Accrual]) -> Option<Computed> {

@@ -5,21 +5,30 @@ use std::collections::BTreeMap;
 use super::Section;
 use super::say::{Statement, Value, say};
 use super::table;
+use crate::calendars::BusinessCalendar;
 use crate::contracts::contract::{
-    Base, BonusTreatment, Charge, Costs, Deduction, DeductionBase, Every, Fee, GgrBase, JackpotBasis, Level,
-    NegativeMode, PartnerRole, PercentOf, Take, Terms, TiersOnChange, Weekday,
+    Base, BonusTreatment, Charge, Costs, Custom, Cycle, Deduction, DeductionBase, Every, Fee, GgrBase, JackpotBasis,
+    Level, NegativeMode, PartnerRole, Payment, PercentOf, Roll, Take, Terms, TiersOnChange, Weekday,
 };
 use crate::contracts::promotion::moment;
-use crate::ids::SourceId;
+use crate::ids::{PartnerId, SourceId};
 use crate::money::{Asset, Rate, Rounding};
 
-/// What terms are told with: the asset of their currency, and what their sources are called.
+/// What terms are told with: the asset of their currency, and what their sources and parties are called.
 pub struct Words<'w> {
     pub asset: &'w Asset,
     pub sources: &'w BTreeMap<SourceId, String>,
+    pub partners: &'w BTreeMap<PartnerId, String>,
+    /// All of the tenant's, by which due dates of examples are found.
+    pub calendars: &'w [BusinessCalendar],
 }
 
 impl Words<'_> {
+    /// What a partner is called. One that the reader may not see has no name here, and its id would tell of it.
+    pub fn partner(&self, id: PartnerId) -> String {
+        self.partners.get(&id).cloned().unwrap_or_else(|| "…".to_owned())
+    }
+
     /// An amount of the terms.
     pub fn amount(&self, text: &str) -> Value {
         let known = self.asset.parse_minor(text).map(|amount| Value::minor(self.asset, amount));
@@ -33,11 +42,12 @@ pub fn sections(terms: &Terms, words: &Words<'_>) -> Vec<(Section, Vec<Statement
         (Section::Validity, validity(terms)),
         (Section::Role, vec![say!(role(terms.role))]),
         (Section::Scope, scope(terms, words)),
-        (Section::Currency, vec![say!("currency", currency = word(&words.asset.code))]),
+        (Section::Currency, currencies(terms, words)),
         (Section::Period, period(terms)),
         (Section::Base, base(terms)),
         (Section::Deductions, deductions(terms, words)),
         (Section::Negative, negative(terms)),
+        (Section::RingFence, ring_fence(terms, words)),
         (Section::Rates, table::statements(terms, words)),
         (Section::Promotions, promotions(terms)),
         (Section::Fees, terms.fees.iter().flat_map(|fee| self::fee(fee, words)).collect()),
@@ -47,6 +57,8 @@ pub fn sections(terms: &Terms, words: &Words<'_>) -> Vec<(Section, Vec<Statement
         (Section::Advance, advance(terms)),
         (Section::Rounding, vec![say!(rounding(terms.rounding))]),
         (Section::MinimumPayout, minimum_payout(terms, words)),
+        (Section::Split, super::parties::statements(terms, words)),
+        (Section::Payment, terms.payment.as_ref().map(payment).unwrap_or_default()),
         (Section::Changes, changes(terms)),
     ];
     all.into_iter().filter(|(_, statements)| !statements.is_empty()).collect()
@@ -59,7 +71,11 @@ pub fn word(text: &str) -> Value {
 
 fn validity(terms: &Terms) -> Vec<Statement> {
     let time = terms.valid_from.and_hms_opt(u32::from(terms.cycle.cut_off_hour), 0, 0).unwrap_or_default();
-    vec![say!("validity", from = time, zone = word(terms.cycle.time_zone.name()))]
+    let zone = word(terms.cycle.time_zone.name());
+    match terms.valid_until {
+        None => vec![say!("validity", from = time, zone = zone)],
+        Some(last) => vec![say!("validity.until", from = time, zone = zone, last = last)],
+    }
 }
 
 const fn role(role: PartnerRole) -> &'static str {
@@ -95,12 +111,7 @@ fn scope(terms: &Terms, words: &Words<'_>) -> Vec<Statement> {
 
 fn period(terms: &Terms) -> Vec<Statement> {
     let cycle = &terms.cycle;
-    let every = match cycle.every {
-        Every::Day => say!("period.DAY"),
-        Every::Week => say!("period.WEEK", day = weekday(cycle.starts_on.unwrap_or(Weekday::Monday))),
-        Every::HalfMonth => say!("period.HALF_MONTH"),
-        Every::Month => say!("period.MONTH"),
-    };
+    let every = every(cycle);
     let time = format!("{:02}:00", cycle.cut_off_hour);
     let day = say!("period.day", time = word(&time), zone = word(cycle.time_zone.name()));
     let attribution = match terms.attribution {
@@ -108,7 +119,43 @@ fn period(terms: &Terms) -> Vec<Statement> {
         crate::contracts::contract::Attribution::Settled => "attribution.SETTLED",
         crate::contracts::contract::Attribution::RoundClosed => "attribution.ROUND_CLOSED",
     };
-    vec![every, day, say!(attribution)]
+    let window = terms.late_window.filter(|window| window.days > 0);
+    let window = window.map(|window| say!("period.late", days = i64::from(window.days)));
+    [every, day, say!(attribution)].into_iter().chain(window).collect()
+}
+
+fn every(cycle: &Cycle) -> Statement {
+    match cycle.every {
+        Every::Day => say!("period.DAY"),
+        Every::Week => say!("period.WEEK", day = weekday(cycle.starts_on.unwrap_or(Weekday::Monday))),
+        Every::HalfMonth => say!("period.HALF_MONTH"),
+        Every::Month => say!("period.MONTH"),
+        Every::Custom => cycle.custom.as_ref().map_or_else(|| say!("period.DAY"), custom),
+    }
+}
+
+/// One currency, or several that are settled each by itself.
+fn currencies(terms: &Terms, words: &Words<'_>) -> Vec<Statement> {
+    let main = word(&words.asset.code);
+    if terms.also_in.is_empty() {
+        return vec![say!("currency", currency = main)];
+    }
+    let mut said = vec![say!("currency.also", currency = main)];
+    for also in &terms.also_in {
+        let (currency, least) = (also.currency.clone(), also.minimum_payout.clone());
+        said.push(match least.bytes().all(|digit| matches!(digit, b'0' | b'.')) {
+            true => say!("currency.of.all", currency = word(&currency)),
+            false => say!("currency.of", currency = word(&currency), least = Value::Money(least, currency)),
+        });
+        said.extend(also.cycle.is_some().then(|| every(&also.cycle_of(&terms.cycle))));
+    }
+    said
+}
+
+fn custom(custom: &Custom) -> Statement {
+    let lengths: Vec<Value> = custom.lengths.iter().map(|length| i64::from(*length).into()).collect();
+    let key = format!("period.CUSTOM.{}", custom.unit.as_str());
+    say!(key, lengths = Value::List(lengths), from = custom.from)
 }
 
 pub fn weekday(day: Weekday) -> Statement {
@@ -203,6 +250,16 @@ fn negative(terms: &Terms) -> Vec<Statement> {
     vec![say!(level), say!(mode)]
 }
 
+fn ring_fence(terms: &Terms, words: &Words<'_>) -> Vec<Statement> {
+    let Some(fence) = &terms.ring_fence else { return Vec::new() };
+    let units = words.asset.parse_units(&fence.threshold).map(|units| Value::units(words.asset, units));
+    let threshold = units.unwrap_or_else(|_| words.amount(&fence.threshold));
+    let mut said = vec![say!("ringFence", threshold = threshold)];
+    said.push(say!(if matches!(terms.base, Base::Ngr(_)) { "ringFence.base.ngr" } else { "ringFence.base" }));
+    said.push(say!("ringFence.offset"));
+    said
+}
+
 fn promotions(terms: &Terms) -> Vec<Statement> {
     let zone = terms.cycle.time_zone;
     let time = |text: &str| moment(text, zone).map_or_else(|| word(text), |at| Value::from(at.local(zone)));
@@ -271,8 +328,24 @@ const fn rounding(rounding: Rounding) -> &'static str {
 fn minimum_payout(terms: &Terms, words: &Words<'_>) -> Vec<Statement> {
     match words.asset.parse_minor(&terms.minimum_payout) {
         Ok(amount) if amount.0 == 0 => vec![say!("minimumPayout.none")],
-        _ => vec![say!("minimumPayout", amount = words.amount(&terms.minimum_payout))],
+        _ => {
+            let ends = terms.valid_until.map(|_| say!("minimumPayout.ends"));
+            let amount = words.amount(&terms.minimum_payout);
+            [say!("minimumPayout", amount = amount)].into_iter().chain(ends).collect()
+        }
     }
+}
+
+fn payment(payment: &Payment) -> Vec<Statement> {
+    let key = format!("payment.{}.{}", payment.count.as_str(), payment.from.as_str());
+    let mut said = vec![say!(key, days = i64::from(payment.days))];
+    if payment.roll != Roll::None {
+        said.push(say!(format!("payment.roll.{}", payment.roll.as_str())));
+    }
+    if !payment.calendars.is_empty() {
+        said.push(say!("payment.calendars", codes = payment.calendars.iter().collect::<Vec<_>>()));
+    }
+    said
 }
 
 fn changes(terms: &Terms) -> Vec<Statement> {

@@ -4,7 +4,9 @@
 use super::Section;
 use super::bench::{Bench, CLASS, accrual, amount_of};
 use super::clauses::Words;
+use super::fences;
 use super::say::{Statement, Value, say};
+use super::times;
 use crate::contracts::AccrualKind;
 use crate::contracts::contract::{Base, Charge, Every, RateRow, Terms, TierMode, TierStep, Tiers};
 use crate::ids::SettlementId;
@@ -21,10 +23,12 @@ const ROWS_OF_WHOLE: usize = 3;
 pub fn of(section: Section, bench: &Bench<'_>) -> Vec<Statement> {
     let terms = &bench.version.terms;
     let found = match section {
-        Section::Period => period(bench),
+        Section::Validity => times::validity(bench),
+        Section::Period => times::period(bench),
         Section::Base => base(bench),
         Section::Deductions => deductions(bench),
         Section::Negative => negative(&bench.with_row(0)),
+        Section::RingFence => fences::ring_fence(bench),
         Section::Rates => {
             Some((0..terms.rate_table.rows.len().min(MOST_ROWS)).flat_map(|row| rates(bench, row)).collect())
         }
@@ -35,6 +39,8 @@ pub fn of(section: Section, bench: &Bench<'_>) -> Vec<Statement> {
         Section::Advance => advance(bench),
         Section::Rounding => rounding(bench),
         Section::MinimumPayout => minimum_payout(bench),
+        Section::Split => super::parties::example(bench),
+        Section::Payment => times::payment(bench),
         Section::Changes => {
             let mut said = days(bench).unwrap_or_default();
             said.extend(late(&bench.with_row(0)).unwrap_or_default());
@@ -44,12 +50,6 @@ pub fn of(section: Section, bench: &Bench<'_>) -> Vec<Statement> {
         _ => None,
     };
     found.unwrap_or_default()
-}
-
-fn period(bench: &Bench<'_>) -> Option<Vec<Statement>> {
-    let zone = bench.version.terms.cycle.time_zone;
-    let (from, until) = (bench.period.start.local(zone), bench.period.end.local(zone));
-    Some(vec![say!("example.period", from = from, until = until)])
 }
 
 /// What was played, in tenths of the round sum.
@@ -268,7 +268,7 @@ fn minimum_payout(bench: &Bench<'_>) -> Option<Vec<Statement>> {
 
 /// What is owed by the day, of a version that begins in the middle of a period.
 fn days(bench: &Bench<'_>) -> Option<Vec<Statement>> {
-    let cycle = bench.version.terms.cycle;
+    let cycle = bench.version.terms.cycle.clone();
     let by_day = |charge: &Charge| matches!(charge, Charge::Amount(_));
     let mut bench = bench.alone(|terms, own| {
         terms.fees = own.fees.iter().filter(|fee| by_day(&fee.charge)).cloned().collect();
@@ -303,6 +303,7 @@ fn late(bench: &Bench<'_>) -> Option<Vec<Statement>> {
         period,
         state,
         accruals,
+        players: Vec::new(),
         frozen,
     };
     let accounts = [

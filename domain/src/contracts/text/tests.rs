@@ -4,14 +4,32 @@ use serde_json::{Value as Json, json};
 
 use super::say::{Value, all};
 use super::*;
+use crate::calendars::BusinessCalendar;
+use crate::contracts::contract::Weekday;
 use crate::contracts::fixtures::terms;
 use crate::contracts::terms::check;
+use crate::ids::PartnerId;
 use crate::money::Asset;
+use crate::time::Timestamp;
 
 fn say_all(change: Json, asset: &Asset, language: Language) -> Vec<ClauseText> {
     let terms = terms(change);
-    let sources = BTreeMap::new();
-    text(&terms, &Words { asset, sources: &sources }, language)
+    let (sources, partners) = (BTreeMap::new(), partners());
+    text(&terms, &Words { asset, sources: &sources, partners: &partners, calendars: &[] }, language)
+}
+
+/// Partners 1 to 3; nobody may see the third.
+fn partner(number: u128) -> PartnerId {
+    PartnerId(uuid::Uuid::from_u128(number))
+}
+
+fn partners() -> BTreeMap<PartnerId, String> {
+    BTreeMap::from([(partner(1), "Studio".to_owned()), (partner(2), "Platform".to_owned())])
+}
+
+fn split(kind: &str, percents: &[&str]) -> Json {
+    let party = |(number, percent): (u128, &&str)| json!({ "partner": partner(number), "percent": percent });
+    json!({ kind: { "parties": (1..).zip(percents).map(party).collect::<Vec<_>>() } })
 }
 
 fn shown(clauses: &[ClauseText]) -> String {
@@ -54,6 +72,7 @@ fn rich() -> Json {
         "cap": "90000000", "minimumGuarantee": "5000000",
         "advance": { "pool": "studio", "percent": "50" },
         "rounding": "HALF_UP", "minimumPayout": "100000",
+        "split": split("parallel", &["60.2", "39.8"]),
     })
 }
 
@@ -75,12 +94,52 @@ fn a_rich_contract_in_both_languages() {
     snapshot("rich.ko.txt", &told(Language::Ko), include_str!("rich.ko.txt"));
 }
 
-/// Terms that together have every clause in every form.
-fn every_form() -> Vec<Json> {
-    let mut forms = vec![json!({}), rich()];
+fn fenced() -> [Json; 2] {
+    let fence = json!({ "threshold": "5000" });
+    let deductions = json!([{ "code": "a", "take": { "amount": "5" } }]);
+    let ngr = json!({ "ngr": { "bonusTreatment": "EXCLUDE", "deductions": deductions } });
+    [json!({ "ringFence": fence }), json!({ "base": ngr, "ringFence": fence })]
+}
+
+fn korea() -> BusinessCalendar {
+    let weekend = vec![Weekday::Saturday, Weekday::Sunday];
+    let (code, name) = ("KR".to_owned(), "Korea".to_owned());
+    BusinessCalendar { code, name, weekend, holidays: Vec::new(), revision: 1, changed_at: Timestamp(0) }
+}
+
+/// Every form of what terms say about time, and in how many currencies.
+fn forms_about_time() -> Vec<Json> {
+    let mut forms = vec![json!({ "alsoIn": [
+        { "currency": "USD", "minimumPayout": "100" },
+        { "currency": "KRW", "minimumPayout": "0", "cycle": { "every": "WEEK" } },
+    ] })];
+    for (count, from, roll) in [
+        ("CALENDAR", "PERIOD_END", "FOLLOWING"),
+        ("CALENDAR", "CLOSED", "PRECEDING"),
+        ("BUSINESS", "PERIOD_END", "MODIFIED_FOLLOWING"),
+        ("BUSINESS", "CLOSED", "NONE"),
+    ] {
+        let payment = json!({ "days": 5, "count": count, "from": from, "roll": roll, "calendars": ["KR"] });
+        forms.push(json!({ "payment": payment }));
+    }
     for every in ["DAY", "WEEK", "HALF_MONTH"] {
         forms.push(json!({ "cycle": { "every": every, "timeZone": "UTC" }, "fees": [{ "code": "a", "charge": { "amount": "5" } }] }));
     }
+    forms.push(json!({ "validFrom": "2021-01-01", "validUntil": "2021-08-31", "minimumPayout": "5", "lateWindow": { "days": 5 } }));
+    for unit in ["DAY", "WEEK", "MONTH"] {
+        let custom = json!({ "from": "2021-01-04", "unit": unit, "lengths": [4, 4, 5] });
+        forms.push(json!({ "cycle": { "every": "CUSTOM", "timeZone": "UTC", "custom": custom } }));
+    }
+    forms
+}
+
+/// Terms that together have every clause in every form.
+fn every_form() -> Vec<Json> {
+    let mut forms = vec![json!({}), rich()];
+    let pays = json!({ "rows": [{ "code": "all", "percent": "1.2" }] });
+    forms.push(json!({ "split": split("differential", &["0.8", "1.2"]), "rateTable": pays }));
+    forms.extend(fenced());
+    forms.extend(forms_about_time());
     for (attribution, role, rounding, mode) in [
         ("SETTLED", "AGENT", "HALF_EVEN", "RESET"),
         ("ROUND_CLOSED", "PLATFORM", "DOWN", "PAYABLE_BY_PARTNER"),
@@ -160,11 +219,12 @@ fn keys(statement: &Statement, found: &mut std::collections::BTreeSet<String>) {
 #[test]
 fn every_statement_has_a_sentence_and_every_value_a_place() {
     let asset = Asset::new("BIT", 2);
-    let sources = BTreeMap::new();
+    let (sources, partners) = (BTreeMap::new(), partners());
     let mut found = std::collections::BTreeSet::new();
     for form in every_form() {
         let asset = if form["currency"] == "KRW" { Asset::new("KRW", 0) } else { asset.clone() };
-        for told in told(&terms(form), &Words { asset: &asset, sources: &sources }) {
+        let words = Words { asset: &asset, sources: &sources, partners: &partners, calendars: &[korea()] };
+        for told in told(&terms(form), &words) {
             for statement in told.sentences.iter().chain(&told.example) {
                 keys(statement, &mut found);
                 for language in Language::ALL {
@@ -243,6 +303,26 @@ fn examples_are_what_settlements_would_come_to() {
     assert_eq!(
         examples(json!({ "minimumGuarantee": "5000" }), Section::Guarantee),
         ["Where shares and fees come to 3,750.00 BIT, 1,250.00 BIT is added, and 5,000.00 BIT is paid."]
+    );
+    let parallel = json!({ "split": split("parallel", &["33", "45", "22"]) });
+    assert_eq!(
+        examples(parallel, Section::Split),
+        ["10,000.01 BIT is split: ‘Studio’ 3,300.00 BIT, ‘Platform’ 4,500.01 BIT, ‘…’ 2,200.00 BIT."]
+    );
+    let pays = json!({ "rows": [{ "code": "all", "percent": "1.2" }] });
+    let line = json!({ "split": split("differential", &["0.8", "1.2"]), "rateTable": pays });
+    assert_eq!(
+        examples(line, Section::Split),
+        [
+            "A base of 1,000,000.00 BIT comes to 12,000.00 BIT, which is split: ‘Studio’ 8,000.00 BIT, ‘Platform’ 4,000.00 BIT."
+        ]
+    );
+    assert_eq!(
+        examples(json!({ "ringFence": { "threshold": "5000" } }), Section::RingFence),
+        [
+            "One player wins 12,000.00 BIT, another 6,000.00 BIT, and all others lose 10,000.00 BIT: the base of −8,000.00 BIT becomes 0.00 BIT, and 5,333.333333 BIT stands against the one and 2,666.666667 BIT against the other.",
+            "Where the first of them loses 3,000.00 BIT in the next period, 3,000.00 BIT is set off, and 2,333.333333 BIT still stands against him."
+        ]
     );
     assert_eq!(
         examples(json!({}), Section::Rounding),

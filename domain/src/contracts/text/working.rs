@@ -23,6 +23,7 @@ pub fn step(step: &Step, asset: &Asset) -> Statement {
         StepKind::Deduction => say!("formula.DEDUCTION", code = of, result = result, cost = told("cost")),
         StepKind::Left => say!("formula.LEFT", result = result),
         StepKind::Netted => say!("formula.NETTED", before = told("before"), result = result),
+        StepKind::SetOff | StepKind::Fenced => fence(step, asset),
         StepKind::CarriedBase if of.is_empty() => say!("formula.CARRIED_BASE", result = result),
         StepKind::CarriedBase => say!("formula.CARRIED_BASE.class", class = of, result = result),
         StepKind::Rated => say!("formula.RATED", stretch = told("stretch"), rate = told("rate"), result = result),
@@ -56,6 +57,48 @@ pub fn step(step: &Step, asset: &Asset) -> Statement {
         }
         StepKind::CarriedIn => say!("formula.CARRIED_IN", result = result),
         StepKind::CarriedOut => say!("formula.CARRIED_OUT", due = told("due"), minimum = told("minimumPayout")),
+        StepKind::Shared => {
+            let (total, weight, weights, whole) = (told("total"), told("weight"), told("weights"), told("whole"));
+            let (rest, of, unit) = (told("rest"), told("restOf"), told("unit"));
+            say!(
+                "formula.SHARED",
+                total = total,
+                weight = weight,
+                weights = weights,
+                whole = whole,
+                rest = rest,
+                of = of,
+                unit = unit,
+                result = result
+            )
+        }
+    }
+}
+
+/// What the ring-fence sets off, or takes out.
+fn fence(step: &Step, asset: &Asset) -> Statement {
+    let told = |name: &str| step.value(name).map_or_else(|| Value::Number(String::new()), |of| value(of, asset));
+    let (players, total, left) = (told("players"), told("total"), told("left"));
+    let result = value(step.result, asset);
+    match step.kind {
+        StepKind::SetOff => {
+            let (bases, stood) = (told("bases"), told("stood"));
+            let key = "formula.SET_OFF";
+            say!(key, players = players, bases = bases, stood = stood, total = total, left = left, result = result)
+        }
+        _ => {
+            let (threshold, losses) = (told("threshold"), told("losses"));
+            let key = "formula.FENCED";
+            say!(
+                key,
+                players = players,
+                threshold = threshold,
+                losses = losses,
+                total = total,
+                left = left,
+                result = result
+            )
+        }
     }
 }
 
@@ -205,6 +248,53 @@ mod tests {
         ] {
             for text in said(kind, of, values, won(77)) {
                 assert!(text.contains("77") || kind == CarriedOut, "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn players_and_parties_are_told_with_what_they_share() {
+        use StepKind::*;
+        let won = |won: i64| Of::Minor(Minor(won));
+        for (kind, of, values) in [
+            (
+                SetOff,
+                "",
+                &[
+                    ("players", Of::Number(2)),
+                    ("bases", won(1)),
+                    ("stood", won(2)),
+                    ("total", won(4)),
+                    ("left", won(3)),
+                ][..],
+            ),
+            (
+                Fenced,
+                "",
+                &[
+                    ("players", Of::Number(2)),
+                    ("threshold", won(1)),
+                    ("losses", won(2)),
+                    ("total", won(3)),
+                    ("left", won(4)),
+                ],
+            ),
+            (
+                Shared,
+                "LARGEST_REMAINDER",
+                &[
+                    ("total", won(230)),
+                    ("weight", Of::Percent(Rate::HUNDRED)),
+                    ("weights", Of::Percent(Rate::HUNDRED)),
+                    ("whole", won(76)),
+                    ("rest", Of::Number(2)),
+                    ("restOf", Of::Number(3)),
+                    ("unit", won(1)),
+                ],
+            ),
+        ] {
+            for text in said(kind, of, values, won(77)) {
+                assert!(text.contains("77"), "{text}");
             }
         }
     }

@@ -1,6 +1,8 @@
 use serde_json::{Value as Json, json};
 
 use super::*;
+use crate::calendars::Holiday;
+use crate::contracts::contract::Weekday;
 use crate::contracts::fixtures::active;
 
 fn asset() -> Asset {
@@ -11,13 +13,43 @@ fn asset() -> Asset {
 fn warned(own: Json, others: &[ActiveVersion], counted: Option<Counted>) -> Vec<(WarningCode, String, String)> {
     let contracts = (1..9).map(|id| (ContractId(uuid::Uuid::from_u128(id)), format!("C{id}"))).collect();
     let partners = (1..9).map(|id| (PartnerId(uuid::Uuid::from_u128(id)), format!("P{id}"))).collect();
-    let around = Around { others, contracts: &contracts, partners: &partners, counted };
+    let calendars = [calendar("KR", &["2021-02-11"]), calendar("US", &[])];
+    let now = Timestamp::parse_rfc3339("2020-06-01T00:00:00Z").expect("a time");
+    let (contracts, partners) = (&contracts, &partners);
+    let around = Around { others, contracts, partners, counted, calendars: &calendars, now };
     let found = check(&active(1, 1, own), &asset(), &around);
     for warning in &found {
         let korean = warning.message(Language::Ko);
         assert!(!korean.contains(['{', '}']) && !korean.starts_with("warning."), "{korean}");
     }
     found.into_iter().map(|warning| (warning.code, warning.path.clone(), warning.message(Language::En))).collect()
+}
+
+fn calendar(code: &str, holidays: &[&str]) -> BusinessCalendar {
+    let holiday = |date: &&str| Holiday { date: date.parse().expect("a date"), name: "x".to_owned() };
+    BusinessCalendar {
+        code: code.to_owned(),
+        name: code.to_owned(),
+        weekend: vec![Weekday::Sunday],
+        holidays: holidays.iter().map(holiday).collect(),
+        revision: 1,
+        changed_at: Timestamp(0),
+    }
+}
+
+#[test]
+fn a_calendar_without_holidays_for_a_due_date_is_told() {
+    let payment = |days: u16, calendars: Json| {
+        let terms = json!({ "payment": { "days": days, "roll": "FOLLOWING", "calendars": calendars } });
+        warned(terms, &[], None)
+    };
+    let expected = "What is owed is due on 5 February 2021, and calendar ‘US’ has no holidays for that year.";
+    let path = "payment.calendars.1".to_owned();
+    let warning = (WarningCode::CalendarWithoutHolidays, path, expected.to_owned());
+    assert_eq!(payment(5, json!(["KR", "US"])), [warning]);
+    assert_eq!(payment(5, json!(["KR"])), []);
+    // A year and a day later, and only there.
+    assert_eq!(payment(366, json!(["KR"])).len(), 1);
 }
 
 fn codes(own: Json, others: &[ActiveVersion]) -> Vec<WarningCode> {
@@ -149,6 +181,18 @@ fn a_tax_on_turnover_under_revenue_is_told() {
     );
     assert_eq!(codes(tax("GGR", Json::Null), &[]), []);
     assert_eq!(codes(tax("GGR", json!({ "percent": "5", "of": "TURNOVER" })), &[]), [WarningCode::TaxBaseDiffers]);
+}
+
+#[test]
+fn a_split_without_the_contracts_partner_is_told() {
+    let split = |partners: [u128; 2]| {
+        let party = |partner| json!({ "partner": PartnerId(uuid::Uuid::from_u128(partner)), "percent": "50" });
+        json!({ "split": { "parallel": { "parties": partners.map(party) } } })
+    };
+    let expected = "The partner of the contract is none of the parties: it keeps the books, and nothing is paid to it.";
+    let found = warned(split([2, 3]), &[], None);
+    assert_eq!(found, [(WarningCode::PartnerNotParty, "split.parallel.parties".to_owned(), expected.to_owned())]);
+    assert_eq!(codes(split([2, 1]), &[]), []);
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! Periods, by walking days: which local date an instant belongs to, and where its period begins and ends.
 
-use chrono::{Datelike, Days, LocalResult, NaiveDate, TimeDelta, TimeZone};
+use chrono::{Datelike, Days, LocalResult, Months, NaiveDate, TimeDelta, TimeZone};
 
 use crate::contracts::Period;
-use crate::contracts::contract::{Cycle, Every};
+use crate::contracts::contract::{Custom, CustomUnit, Cycle, Every};
 use crate::time::Timestamp;
 
 /// When a date begins: at the cut-off hour on the zone's clocks. Of two such instants the earlier; of none, the first
@@ -36,7 +36,44 @@ fn is_first(cycle: &Cycle, date: NaiveDate) -> bool {
         }
         Every::HalfMonth => date.day() == 1 || date.day() == 16,
         Every::Month => date.day() == 1,
+        Every::Custom => pattern(cycle.custom.as_ref().expect("a pattern"), date),
     }
+}
+
+/// Whether a period of a pattern begins on a date, by walking there from its first one.
+fn pattern(custom: &Custom, date: NaiveDate) -> bool {
+    let step = |from: NaiveDate, length: u16, back: bool| {
+        let by = u32::from(length);
+        match (custom.unit, back) {
+            (CustomUnit::Day, false) => from + Days::new(by.into()),
+            (CustomUnit::Day, true) => from - Days::new(by.into()),
+            (CustomUnit::Week, false) => from + Days::new(u64::from(by) * 7),
+            (CustomUnit::Week, true) => from - Days::new(u64::from(by) * 7),
+            (CustomUnit::Month, false) => from + Months::new(by),
+            (CustomUnit::Month, true) => from - Months::new(by),
+        }
+    };
+    let mut at = custom.from;
+    if date >= at {
+        let lengths = custom.lengths.iter().cycle();
+        lengths.into_iter().any(|length| {
+            let reached = at >= date;
+            if !reached {
+                at = step(at, *length, false);
+            }
+            reached
+        });
+    } else {
+        let lengths = custom.lengths.iter().rev().cycle();
+        lengths.into_iter().any(|length| {
+            let reached = at <= date;
+            if !reached {
+                at = step(at, *length, true);
+            }
+            reached
+        });
+    }
+    at == date
 }
 
 /// The period of an instant.

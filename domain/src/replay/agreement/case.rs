@@ -14,7 +14,7 @@ use crate::contracts::contract::ActiveVersion;
 use crate::contracts::fixtures::active;
 use crate::contracts::terms::check;
 use crate::contracts::{Period, PlayerVersion, ProductVersion};
-use crate::ids::SourceId;
+use crate::ids::{PartnerId, SourceId};
 use crate::money::{Asset, Minor, Units};
 use crate::settlements::settlement::Funds;
 use crate::time::{MICROS_PER_HOUR, Timestamp};
@@ -83,6 +83,8 @@ impl fmt::Debug for Case {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Opening {
     pub base: i64,
+    /// Against one player alone, not positive.
+    pub fenced: i64,
     pub amount: i64,
     pub recouped: i64,
     pub drawn: i64,
@@ -94,6 +96,8 @@ struct Frame {
     cycle: Value,
     counts: bool,
     collect: bool,
+    /// Most versions have a ring-fence, and what it needs.
+    fenced: bool,
     start: NaiveDate,
     days: usize,
 }
@@ -142,7 +146,7 @@ fn case(dice: &mut Dice<'_>, facts: &[Vec<u32>]) -> Case {
         date = date + Days::new(1);
     }
     let amendment = active(1, 9, terms(dice, &frame, date));
-    let cycle = versions[0].terms.cycle;
+    let cycle = versions[0].terms.cycle.clone();
     let mut periods = vec![calendar::period_of(&cycle, versions[0].valid_from)];
     // Whatever is counted is counted before this: it settles, or its round closes, some days after it occurred.
     let end = calendar::begins(&cycle, frame.start + Days::new(frame.days as u64 + 8));
@@ -152,6 +156,7 @@ fn case(dice: &mut Dice<'_>, facts: &[Vec<u32>]) -> Case {
     let sign = if frame.counts { 0 } else { -1 };
     let opening = Opening {
         base: sign * dice.of(&[0, 0, 1, 77_777, 5_000_000]),
+        fenced: if frame.fenced { -1 } else { 0 } * dice.of(&[0, 300_000_000, 1]),
         amount: dice.of(&[0, 0, 1, 40]),
         recouped: dice.of(&[0, 0, 10]),
         drawn: dice.of(&[0, 0, 12_345]),
@@ -168,11 +173,22 @@ fn case(dice: &mut Dice<'_>, facts: &[Vec<u32>]) -> Case {
 
 fn frame(dice: &mut Dice<'_>) -> Frame {
     let (code, exponent) = dice.of(&[("BIT", 2), ("KRW", 0), ("KWD", 3)]);
-    let (every, days) = dice.of(&[("MONTH", 100), ("WEEK", 30), ("HALF_MONTH", 60), ("DAY", 6)]);
+    let (every, days) = dice.of(&[("MONTH", 100), ("WEEK", 30), ("HALF_MONTH", 60), ("DAY", 6), ("CUSTOM", 40)]);
     let zone = dice.of(&["UTC", "Asia/Seoul", "America/New_York", "Europe/Rome", "Australia/Lord_Howe"]);
     let mut cycle = json!({ "every": every, "timeZone": zone, "cutOffHour": dice.of(&[0, 6, 2, 23]) });
     if every == "WEEK" {
         cycle["startsOn"] = json!(dice.of(&["MONDAY", "THURSDAY", "SUNDAY"]));
+    }
+    if every == "CUSTOM" {
+        let (unit, lengths) = dice.of(&[
+            ("DAY", &[10][..]),
+            ("WEEK", &[1, 2]),
+            ("DAY", &[1, 9, 4]),
+            ("MONTH", &[1]),
+            ("WEEK", &[4, 4, 5]),
+        ]);
+        let from = dice.of(&["2021-12-20", "2022-02-28", "2019-03-04"]);
+        cycle["custom"] = json!({ "from": from, "unit": unit, "lengths": lengths });
     }
     // Across a change of the year, or of the clocks.
     let (year, month, day) = dice.of(&[(2022, 1, 1), (2021, 11, 1), (2022, 3, 20)]);
@@ -180,7 +196,8 @@ fn frame(dice: &mut Dice<'_>) -> Frame {
     let start = near - Days::new(dice.roll(days) as u64);
     let counts = dice.once_in(5);
     let collect = dice.once_in(4);
-    Frame { asset: Asset::new(code, exponent), cycle, counts, collect, start, days }
+    let fenced = !counts && !collect && dice.once_in(3);
+    Frame { asset: Asset::new(code, exponent), cycle, counts, collect, fenced, start, days }
 }
 
 /// Major units with as many decimals as there may be.
@@ -207,6 +224,17 @@ fn terms(dice: &mut Dice<'_>, frame: &Frame, date: NaiveDate) -> Value {
         "tiersOnChange": dice.of(&["CONTINUE", "RESTART"]),
         "minimumPayout": dice.of(&["0", "0", "1", "1000", "25"]),
     });
+    if frame.fenced && dice.roll(5) > 0 {
+        terms["ringFence"] = json!({ "threshold": dice.of(&["1", "5", "300", "1200"]) });
+        terms["negative"]["level"] = json!("TOTAL");
+        if terms["base"].get("ggr").or(terms["base"].get("ngr")).is_none() {
+            let bonus = dice.of(&["INCLUDE", "STAKE_ONLY", "EXCLUDE"]);
+            terms["base"] = json!({ "ggr": { "bonusTreatment": bonus, "jackpots": dice.of(&["ACCRUAL", "PAYOUT"]) } });
+        }
+    }
+    if dice.once_in(6) {
+        terms["validUntil"] = json!((date + Days::new(dice.roll(frame.days) as u64)).to_string());
+    }
     if dice.once_in(5) {
         terms["scope"] = scope(dice);
     }
@@ -222,8 +250,8 @@ fn terms(dice: &mut Dice<'_>, frame: &Frame, date: NaiveDate) -> Value {
     if !fees.is_empty() {
         terms["fees"] = fees.into();
     }
-    if dice.once_in(4) {
-        terms["cap"] = json!(dice.of(&["5000", "700", "900.5"]).split('.').next());
+    if dice.once_in(3) {
+        terms["cap"] = json!(dice.of(&["700", "90", "5000"]));
     }
     if dice.once_in(4) {
         terms["minimumGuarantee"] = json!(money(dice, frame, 600));
@@ -241,7 +269,34 @@ fn terms(dice: &mut Dice<'_>, frame: &Frame, date: NaiveDate) -> Value {
             { "code": "other", "from": format!("{}T00:00", day(0)), "until": format!("{}T12:30", day(frame.days)) },
         ]);
     }
+    if dice.once_in(4) {
+        split(dice, frame, &mut terms);
+    }
     terms
+}
+
+/// Parties side by side, or a line of agents, for which every row pays the same.
+fn split(dice: &mut Dice<'_>, frame: &Frame, terms: &mut Value) {
+    let parties = |percents: &[&str]| -> Value {
+        let party = |(number, percent): (u128, &&str)| json!({ "partner": PartnerId(uuid::Uuid::from_u128(number)), "percent": percent });
+        json!({ "parties": (1..).zip(percents).map(party).collect::<Vec<_>>() })
+    };
+    if frame.counts || dice.once_in(2) {
+        let percents = dice.of(&[
+            &["50", "50"][..],
+            &["60.2", "39.8"],
+            &["33.33333333", "33.33333333", "33.33333334"],
+            &["10", "0.00000001", "89.99999999"],
+        ]);
+        terms["split"] = json!({ "parallel": parties(percents) });
+        return;
+    }
+    let percents = dice.of(&[&["0.8", "1.2"][..], &["1", "3", "33.33333333", "100"]]);
+    terms["split"] = json!({ "differential": parties(percents) });
+    for row in terms["rateTable"]["rows"].as_array_mut().expect("rows") {
+        row.as_object_mut().expect("a row").remove("tiers");
+        row["percent"] = json!(percents.last());
+    }
 }
 
 fn scope(dice: &mut Dice<'_>) -> Value {

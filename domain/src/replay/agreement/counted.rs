@@ -1,7 +1,7 @@
 //! What each fact of a stream is counted as, one by one and by the words of the documents: under which version, in which
 //! period and rate classes. Conditions are read from their texts each time they are asked.
 
-use chrono::{Timelike, Weekday};
+use chrono::{Days, Timelike, Weekday};
 
 use super::calendar;
 use super::exact::Exact;
@@ -98,8 +98,11 @@ impl<'w> World<'w> {
                     Some(closing.settled_at.unwrap_or(closing.occurred_at))
                 }
             };
+            let last_day =
+                version.terms.valid_until.map(|last| calendar::begins(&version.terms.cycle, last + Days::new(1)));
+            let is_before = |end: Option<Timestamp>, at: Timestamp| end.is_none_or(|end| at < end);
             match at {
-                Some(at) if at >= version.valid_from => return Some((place, at)),
+                Some(at) if at >= version.valid_from => return is_before(last_day, at).then_some((place, at)),
                 None if fact.occurred_at >= version.valid_from => return None,
                 _ => {}
             }

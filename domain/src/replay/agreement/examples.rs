@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 use super::calendar;
 use super::case::{Case, Opening};
 use super::exact::shared;
-use super::paths::{Books, priced, reference, replayed, sorted, sums};
+use super::paths::{Books, priced, reference, replayed, said_of_parts, shared_out, sorted, sums};
 use crate::contracts::Period;
 use crate::contracts::contract::ActiveVersion;
 use crate::contracts::fixtures::active;
-use crate::ids::SourceId;
+use crate::ids::{PartnerId, SourceId};
 use crate::money::{Asset, Minor, Units, split};
 use crate::settlements::settlement::{Computed, Funds, Line};
 use crate::time::Timestamp;
@@ -57,7 +57,7 @@ fn version(number: i64, change: Value) -> ActiveVersion {
 
 /// Months from January 2021 on, under one or more versions.
 fn case(versions: Vec<ActiveVersion>, months: usize, told: &[Told<'_>]) -> Case {
-    let cycle = versions[0].terms.cycle;
+    let cycle = versions[0].terms.cycle.clone();
     let mut periods: Vec<Period> = vec![calendar::period_of(&cycle, versions[0].valid_from)];
     while periods.len() < months {
         periods.push(calendar::period_of(&cycle, periods[periods.len() - 1].end));
@@ -289,6 +289,43 @@ fn splits_neither_lose_nor_make_a_unit() {
     }
 }
 
+/// A settlement's parts, in major units, on which live, replay and the reference agree.
+fn parts(terms: ActiveVersion, facts: &[Told<'_>]) -> Vec<String> {
+    let case = case(vec![terms], 1, facts);
+    let (period, total) = (case.periods[0], settled(&case)[0].total.0);
+    let parts = shared_out(&case, &case.versions, period, total);
+    assert_eq!(parts, said_of_parts(&case, &case.versions, period, total));
+    parts.into_iter().map(|(_, part)| usd().format_minor(Minor(part))).collect()
+}
+
+fn parties(kind: &str, percents: &[&str]) -> Value {
+    let party = |(number, percent): (u128, &&str)| json!({ "partner": PartnerId(uuid::Uuid::from_u128(number)), "percent": percent });
+    json!({ kind: { "parties": (1..).zip(percents).map(party).collect::<Vec<_>>() } })
+}
+
+#[test]
+fn a_line_of_agents_has_differential_rates() {
+    let terms = json!({
+        "base": { "turnover": { "bonusTreatment": "INCLUDE" } }, "rateTable": percent("1.2"),
+        "split": parties("differential", &["0.8", "1.2"]),
+    });
+    assert_eq!(parts(version(1, terms), &[(Kind::Stake, DAY, "1000000", "a")]), ["8000.00", "4000.00"]);
+}
+
+#[test]
+fn parallel_parties_have_one_pot() {
+    for (percents, expected) in
+        [(&["33", "45", "22"][..], &["0.03", "0.05", "0.02"][..]), (&["60.2", "39.8"], &["0.06", "0.04"])]
+    {
+        let terms = json!({ "rateTable": percent("100"), "split": parties("parallel", percents) });
+        assert_eq!(parts(version(1, terms.clone()), &[(Kind::Stake, DAY, "0.10", "a")]), expected);
+        let mut owed = terms;
+        owed["negative"] = json!({ "mode": "PAYABLE_BY_PARTNER" });
+        let mirrored: Vec<String> = expected.iter().map(|part| format!("-{part}")).collect();
+        assert_eq!(parts(version(1, owed), &[(Kind::Win, DAY, "0.10", "a")]), mirrored);
+    }
+}
+
 #[test]
 fn units_have_a_price() {
     let steps = json!([{ "upTo": "1000", "perUnit": "0.05" }, { "perUnit": "0.04" }]);
@@ -334,4 +371,80 @@ fn late_facts_become_corrections() {
         [(Kind::Win, DAY, "1000", "a"), (Kind::Stake, "2021-02-05", "3000", "a"), (Kind::Stake, DAY, "1500", "a")];
     let corrections = ["CORRECTION - all 500.00 40.00", "CORRECTION - all 1000.00 80.00"];
     assert_eq!(late(&case(vec![terms()], 3, &facts), 2, 2), corrections);
+}
+
+/// Facts of players: one letter, or none for the others.
+fn of_players(mut case: Case, players: &[Option<u8>]) -> Case {
+    for (fact, player) in case.facts.iter_mut().zip(players) {
+        fact.player = player.map(|player| [player; 16]);
+    }
+    case
+}
+
+const A: Option<u8> = Some(b'A');
+const B: Option<u8> = Some(b'B');
+
+/// What stands against players.
+fn stands(computed: &Computed) -> Vec<String> {
+    computed.carry_out.players.values().map(|base| usd().format_minor(rounded(*base))).collect()
+}
+
+fn rounded(base: Units) -> Minor {
+    Minor(
+        crate::money::Rounding::HalfEven
+            .divide(base.0.into(), usd().units_per_minor().into())
+            .try_into()
+            .expect("small"),
+    )
+}
+
+#[test]
+fn high_winners_are_taken_out_of_a_negative_total_and_set_off_against_themselves() {
+    let terms = || version(1, json!({ "ringFence": { "threshold": "5000" }, "rateTable": percent("30") }));
+    let facts = [
+        (Kind::Win, DAY, "12000", "a"),
+        (Kind::Win, DAY, "6000", "a"),
+        (Kind::Stake, DAY, "10000", "a"),
+        (Kind::Stake, "2021-02-05", "3000", "a"),
+        (Kind::Stake, "2021-03-05", "5000", "a"),
+        (Kind::Stake, "2021-03-06", "100", "a"),
+    ];
+    let case = of_players(case(vec![terms()], 3, &facts), &[A, B, None, A, A, None]);
+    let months = settled(&case);
+    let january = ["BASE - all -8000.00 0.00", "RING_FENCED - - 8000.00 0.00", "REVENUE_SHARE - all 0.00 0.00"];
+    assert_eq!(
+        (shown(&months[0]), stands(&months[0])),
+        (january.map(str::to_owned).to_vec(), vec!["-5333.33".into(), "-2666.67".into()])
+    );
+    let february = ["BASE - all 3000.00 0.00", "RING_FENCE_OFFSET - - -3000.00 0.00", "REVENUE_SHARE - all 0.00 0.00"];
+    assert_eq!(
+        (shown(&months[1]), stands(&months[1])),
+        (february.map(str::to_owned).to_vec(), vec!["-2333.33".into(), "-2666.67".into()])
+    );
+    assert_eq!(shown(&months[2])[2], "REVENUE_SHARE - all 2766.666667 830.00");
+    assert_eq!(stands(&months[2]), ["-2666.67"]);
+    // Without the clause the loss of January takes it all.
+    let plain = of_players(self::case(vec![version(1, json!({ "rateTable": percent("30") }))], 3, &facts), &[]);
+    assert_eq!(totals(&plain), ["0.00", "0.00", "30.00"]);
+}
+
+/// A closed period in which players were taken out is calculated anew: what stands against them changes, and with it what
+/// later ones set off.
+#[test]
+fn a_late_fact_of_a_fenced_period() {
+    let terms = version(1, json!({ "ringFence": { "threshold": "5000" }, "rateTable": percent("30") }));
+    let facts = [
+        (Kind::Win, DAY, "12000", "a"),
+        (Kind::Win, DAY, "6000", "a"),
+        (Kind::Stake, DAY, "10000", "a"),
+        (Kind::Stake, "2021-02-05", "3000", "a"),
+        (Kind::Stake, DAY, "4000", "a"),
+    ];
+    let case = of_players(case(vec![terms], 3, &facts), &[A, B, None, A, A]);
+    // A won 8,000 and B 6,000: 4,000 are shared 8:6, and 714.285714 of what A lost in February are left.
+    let corrections = ["CORRECTION - all 714.285714 214.29"];
+    assert_eq!(late(&case, 4, 2), corrections);
+    let february =
+        ["BASE - all 3000.00 0.00", "RING_FENCE_OFFSET - - -2285.714286 0.00", "REVENUE_SHARE - all 714.285714 214.29"];
+    assert_eq!(late(&case, 4, 1), february);
 }

@@ -5,14 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::calendar;
 use super::counted::{Counted, World, rate};
 use super::exact::{Exact, shared};
+use super::fenced::{Stands, fence};
 use crate::contracts::Period;
 use crate::contracts::contract::{
-    Base, BonusTreatment, Charge, Cost, DeductionBase, JackpotBasis, Level, NegativeMode, NgrBase, PercentOf, RateRow,
-    Take, Terms, TierMode, TierPeriod, TierReads, TiersOnChange,
+    ActiveVersion, Base, BonusTreatment, Charge, Cost, DeductionBase, JackpotBasis, Level, NegativeMode, NgrBase,
+    PercentOf, RateRow, Split, Take, Terms, TierMode, TierPeriod, TierReads, TiersOnChange,
 };
-use crate::ids::SettlementId;
+use crate::ids::{PartnerId, SettlementId};
 use crate::money::{Asset, Minor, Rate, Rounding, Units};
 use crate::settlements::settlement::{Funds, Line, LineCode};
+use crate::time::Timestamp;
 use crate::transactions::transaction::{Affects, Fact, Kind};
 
 /// What one period leaves to the next.
@@ -20,6 +22,8 @@ use crate::transactions::transaction::{Affects, Fact, Kind};
 pub struct Left {
     /// Whether units are counted, the rate class or nothing, and the base: not positive.
     pub bases: BTreeMap<(bool, String), i64>,
+    /// Against players alone.
+    pub players: Stands,
     /// The year, the version that counted last, and what filled the tiers of each class.
     pub year: Option<(i32, usize, BTreeMap<String, i64>)>,
     pub amount: i64,
@@ -77,11 +81,19 @@ impl<'w> Ledger<'w> {
     fn days(&self, version: usize, period: Period) -> (i64, i64) {
         let cycle = &self.terms(version).cycle;
         let from = period.start.max(self.world.versions[version].valid_from);
-        let until = self.world.versions.get(version + 1).map_or(period.end, |next| next.valid_from.min(period.end));
+        let until = self.until(version).map_or(period.end, |until| until.min(period.end));
         (
             if from < until { calendar::days(cycle, from, until) } else { 0 },
             calendar::days(cycle, period.start, period.end),
         )
+    }
+
+    /// The next version begins, or the day after the last one of this.
+    fn until(&self, version: usize) -> Option<Timestamp> {
+        let terms = self.terms(version);
+        let day_after = terms.valid_until.map(|last| calendar::begins(&terms.cycle, last + chrono::Days::new(1)));
+        let next = self.world.versions.get(version + 1).map(|next| next.valid_from);
+        next.into_iter().chain(day_after).min()
     }
 
     /// Of what is agreed for a period, the part of a version.
@@ -144,11 +156,33 @@ impl<'w> Ledger<'w> {
         let due = sum(&lines);
         let minimum = (Exact::read(&terms.minimum_payout) * self.major()).over(self.minor());
         left.amount = 0;
-        if due > 0 && Exact::whole(due) < minimum {
+        // With the last period of a contract everything is paid.
+        let goes_on = (0..self.world.versions.len()).any(|one| self.until(one).is_none_or(|until| period.end < until));
+        if goes_on && due > 0 && Exact::whole(due) < minimum {
             left.amount = due;
             lines.push(self.line(LineCode::CarriedOut, last, -due));
         }
         (lines, left)
+    }
+
+    /// Who gets what of what a period came to, by the last version that has begun.
+    pub fn parts(&self, period: Period, total: i64) -> Vec<(PartnerId, i64)> {
+        let begun = |active: &&&ActiveVersion| active.valid_from < period.end;
+        let Some(split) = self.world.versions.iter().rev().find(begun).and_then(|last| last.terms.split.as_ref())
+        else {
+            return Vec::new();
+        };
+        let (Split::Parallel(of) | Split::Differential(of)) = split;
+        let mut weights: Vec<Exact> = of.parties.iter().map(|party| rate(&party.percent)).collect();
+        if let Split::Differential(_) = split {
+            for above in (1..weights.len()).rev() {
+                weights[above] = weights[above] - weights[above - 1];
+            }
+        }
+        // Percentages have at most eight decimals.
+        let whole = |weight: Exact| i64::try_from((weight * Exact::whole(100_000_000)).floor()).expect("a weight");
+        let weights: Vec<i64> = weights.into_iter().map(whole).collect();
+        of.parties.iter().map(|party| party.partner).zip(shared(total, &weights)).collect()
     }
 
     /// Rate classes that counted something, in the order of versions and of their rows; and the first of a version that
@@ -290,6 +324,7 @@ impl<'w> Ledger<'w> {
         left.bases.retain(|(units, _), _| *units != counts);
         let negative = self.terms(last).negative;
         let mut now = carried.clone();
+        let (back, out) = self.fence(last, classes, left);
         if negative.level == Level::Total {
             let mut all: Vec<&mut Class<'_>> = classes.iter_mut().collect();
             let rest = netted(&mut all, carried.values().sum(), negative.mode);
@@ -313,10 +348,46 @@ impl<'w> Ledger<'w> {
             if counts { (LineCode::Units, LineCode::CarriedUnits) } else { (LineCode::Base, LineCode::CarriedBase) };
         let changed = classes.iter().filter(|class| class.netted != class.base);
         lines.extend(changed.map(|class| self.class_line(before, class, class.base)));
+        for (code, base) in [(LineCode::RingFenceOffset, -back), (LineCode::RingFenced, out)] {
+            lines.extend((base != 0).then(|| Line { base: Some(Units(base)), ..self.line(code, last, 0) }));
+        }
         for (name, base) in carried {
             let rate_class = (!name.is_empty()).then_some(name);
             lines.push(Line { rate_class, base: Some(Units(base)), ..self.line(into, last, 0) });
         }
+    }
+
+    /// Players are set off, and taken out, where the last version says so; the classes then come to that much less or more.
+    fn fence(&self, last: usize, classes: &mut [Class<'_>], left: &mut Left) -> (i64, i64) {
+        let Some(clause) = &self.terms(last).ring_fence else { return (0, 0) };
+        let mut bases = BTreeMap::new();
+        for one in classes.iter().flat_map(|class| &class.facts).filter(|one| !one.undone) {
+            let terms = self.terms(one.version);
+            let sign = match &terms.base {
+                _ if terms.ring_fence.is_none() => continue,
+                Base::Ggr(ggr) => in_ggr(ggr.bonus_treatment, ggr.jackpots, one.fact),
+                Base::Ngr(ngr) => in_ggr(ngr.bonus_treatment, ngr.jackpots, one.fact),
+                _ => panic!("a ring-fence goes with GGR and NGR"),
+            };
+            if let Some(player) = one.fact.player {
+                *bases.entry(player).or_default() += sign * one.fact.amount.0;
+            }
+        }
+        let total = classes.iter().map(|class| class.netted).sum();
+        let threshold = (Exact::read(&clause.threshold) * self.major()).round(Rounding::HalfEven);
+        let (back, out) = fence(total, &bases, &mut left.players, threshold);
+        let mut all: Vec<&mut Class<'_>> = classes.iter_mut().collect();
+        if out > back {
+            smaller(&mut all, out - back, -1);
+        } else {
+            let rest = back - out - smaller(&mut all, back - out, 1);
+            let mut weights: Vec<i64> = all.iter().map(|class| -class.netted.min(0)).collect();
+            if weights.iter().all(|weight| *weight == 0) {
+                weights[0] = 1;
+            }
+            all.iter_mut().zip(shared(rest, &weights)).for_each(|(class, part)| class.netted -= part);
+        }
+        (back, out)
     }
 
     fn rates(&self, period: Period, classes: &[Class<'_>], left: &mut Left, lines: &mut Vec<Line>) {

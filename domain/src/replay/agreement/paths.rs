@@ -6,20 +6,22 @@ use uuid::Uuid;
 
 use super::case::Case;
 use super::counted::{Counted, World};
+use super::fenced::Stands;
 use super::owed::{Ledger, Left, corrections};
 use crate::contracts::contract::ActiveVersion;
 use crate::contracts::{AccrualKind, Book, Period, Pricer, Verdict};
-use crate::ids::{SettlementId, SourceId};
+use crate::ids::{PartnerId, SettlementId, SourceId};
 use crate::money::{Minor, Units};
 use crate::replay::difference::{Side, Terms};
 use crate::replay::fixtures::record;
 use crate::replay::segment::{Builder, Segment};
 use crate::replay::totals::{Met, Replay, Totals};
+use crate::secrets::hex;
 use crate::settlements::Deltas;
 use crate::settlements::chain::{Account, Beforehand, Frozen, State, chain};
-use crate::settlements::settlement::{Accrual, Carry, Computed, Line, LineCode, YearTiers};
+use crate::settlements::settlement::{Accrual, Carry, Clauses, Computed, Line, LineCode, PlayerSum, YearTiers};
 use crate::time::Timestamp;
-use crate::transactions::transaction::{Fact, Kind};
+use crate::transactions::transaction::{Fact, Kind, Player};
 
 /// A fact as it is priced: with the time at which its round closed, and taken out where a rollback names it.
 #[derive(Clone)]
@@ -54,8 +56,16 @@ pub fn priced(facts: &[Fact]) -> Vec<Priced<'_>> {
     all
 }
 
-/// Running totals by period, version, rate class and kind: amount, units and transactions.
-pub type Sums = BTreeMap<(Period, i64, String, AccrualKind), (i128, i64, i64)>;
+type Slot = (Period, i64, String, AccrualKind);
+
+/// Running totals.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sums {
+    /// By period, version, rate class and kind: amount, units and transactions.
+    pub classes: BTreeMap<Slot, (i128, i64, i64)>,
+    /// By period, version, player and kind.
+    players: BTreeMap<(Period, i64, Player, AccrualKind), i128>,
+}
 
 pub fn book(case: &Case, versions: &[ActiveVersion]) -> Book {
     Book::new(versions.to_vec(), case.products.clone(), case.players.clone()).expect("a book")
@@ -64,7 +74,7 @@ pub fn book(case: &Case, versions: &[ActiveVersion]) -> Book {
 /// What batches add to running totals, as they come in.
 pub fn sums(case: &Case, versions: &[ActiveVersion], batches: &[Vec<Priced<'_>>]) -> Sums {
     let book = book(case, versions);
-    let mut sums = Sums::new();
+    let mut sums = Sums::default();
     for batch in batches {
         let (mut pricer, mut verdicts, mut deltas) = (Pricer::new(&book), Vec::new(), Deltas::default());
         for Priced { fact, closed_at, undoes } in batch.iter().filter(|priced| !book.is_test(priced.fact)) {
@@ -75,19 +85,29 @@ pub fn sums(case: &Case, versions: &[ActiveVersion], batches: &[Vec<Priced<'_>>]
                 }
             }
         }
+        for (key, delta) in deltas.take_players() {
+            let period = case.periods.iter().find(|period| period.start == key.period_start).expect("a period");
+            *sums.players.entry((*period, key.version, key.player, key.kind)).or_default() += delta.amount;
+        }
         for (key, delta) in deltas.sorted() {
             assert_eq!(key.period_start, delta.period.start, "a sum's period");
-            let sum = sums.entry((delta.period, key.version, key.class.to_string(), key.kind)).or_default();
+            let slot = (delta.period, key.version, key.class.to_string(), key.kind);
+            let sum = sums.classes.entry(slot).or_default();
             *sum = (sum.0 + delta.amount, sum.1 + delta.units, sum.2 + delta.transactions);
         }
     }
     sums
 }
 
+fn stands(case: &Case) -> Stands {
+    Some(case.opening.fenced).filter(|stand| *stand != 0).map(|stand| ([1; 16], stand)).into_iter().collect()
+}
+
 pub fn beforehand(case: &Case) -> Beforehand {
     let base = Some(case.opening.base).filter(|base| *base != 0).map(|base| (String::new(), Units(base)));
     let opening = Carry {
         base: base.into_iter().collect(),
+        players: stands(case).into_iter().map(|(player, stand)| (hex(&player), Units(stand))).collect(),
         amount: Minor(case.opening.amount),
         recouped: Minor(case.opening.recouped),
         drawn: Units(case.opening.drawn),
@@ -106,7 +126,7 @@ pub struct Books {
 }
 
 fn accruals(sums: &Sums, period: Period, late: bool) -> Vec<Accrual> {
-    let own = sums.iter().filter(|((of, ..), _)| *of == period);
+    let own = sums.classes.iter().filter(|((of, ..), _)| *of == period);
     own.map(|((_, version, class, kind), (amount, units, transactions))| Accrual {
         version: *version,
         rate_class: class.clone(),
@@ -119,6 +139,36 @@ fn accruals(sums: &Sums, period: Period, late: bool) -> Vec<Accrual> {
     .collect()
 }
 
+fn players(sums: &Sums, period: Period, late: bool) -> Vec<PlayerSum> {
+    let own = sums.players.iter().filter(|((of, ..), _)| *of == period);
+    let sum = |((_, version, player, kind), amount): (&(Period, i64, Player, AccrualKind), &i128)| PlayerSum {
+        version: *version,
+        player: *player,
+        kind: *kind,
+        late,
+        amount: Units(i64::try_from(*amount).expect("an amount")),
+    };
+    own.map(sum).collect()
+}
+
+/// What closed by player: rows of its own for what is different now.
+fn count_players(account: &mut Account, sums: &Sums) {
+    let had = std::mem::take(&mut account.players);
+    let (late, frozen): (Vec<_>, Vec<_>) = had.into_iter().partition(|sum| sum.late);
+    let mut rows = players(sums, account.period, true);
+    let same = |a: &PlayerSum, b: &PlayerSum| (a.version, a.player, a.kind) == (b.version, b.player, b.kind);
+    for before in frozen.iter().chain(&late) {
+        if !rows.iter().any(|row| same(row, before)) {
+            rows.push(PlayerSum { late: true, amount: Units::ZERO, ..before.clone() });
+        }
+    }
+    for before in &frozen {
+        rows.iter_mut().find(|row| same(row, before)).expect("a row").amount.0 -= before.amount.0;
+    }
+    rows.retain(|row| row.amount != Units::ZERO || late.iter().any(|old| same(old, row)));
+    account.players = frozen.into_iter().chain(rows).collect();
+}
+
 impl Books {
     pub fn new(periods: &[Period]) -> Self {
         let account = |(place, period): (usize, &Period)| Account {
@@ -126,6 +176,7 @@ impl Books {
             period: *period,
             state: State::Open,
             accruals: Vec::new(),
+            players: Vec::new(),
             frozen: None,
         };
         Self { accounts: periods.iter().enumerate().map(account).collect() }
@@ -134,14 +185,16 @@ impl Books {
     /// Brings the running totals to these: what closed gets rows of its own for what is different now, and keeps those
     /// that it has. `since` is touched by terms that count by the day, whatever its facts say.
     pub fn count(&mut self, sums: &Sums, since: Option<(Timestamp, &ActiveVersion)>) {
-        for (period, ..) in sums.keys() {
+        for (period, ..) in sums.classes.keys() {
             assert!(self.accounts.iter().any(|account| account.period == *period), "{period:?} is among the periods");
         }
         for account in &mut self.accounts {
             if account.state == State::Open {
                 account.accruals = accruals(sums, account.period, false);
+                account.players = players(sums, account.period, false);
                 continue;
             }
+            count_players(account, sums);
             let had: Vec<Accrual> = std::mem::take(&mut account.accruals);
             let (late, frozen): (Vec<_>, Vec<_>) = had.into_iter().partition(|accrual| accrual.late);
             let mut rows = accruals(sums, account.period, true);
@@ -222,9 +275,26 @@ pub fn replayed(case: &Case, versions: &[ActiveVersion], priced: &[Priced<'_>], 
     let side = Side::reckon(terms, &case.asset, &beforehand(case)).expect("a side");
     let periods: Vec<Period> = side.settlements.iter().map(|(period, _)| *period).collect();
     assert_eq!(periods, case.periods, "the periods of a replay");
+    for (period, computed) in &side.settlements {
+        let parts = shared_out(case, versions, *period, computed.total.0);
+        let own = side.shared.get(period).into_iter().flatten().map(|part| (part.partner, part.amount.0));
+        assert_eq!(own.collect::<Vec<_>>(), parts, "the parts of a replay");
+    }
     side.settlements.into_iter().map(|(_, computed)| computed).collect()
 }
 
+/// The parts of what a settlement came to, as live calculates them.
+pub fn shared_out(case: &Case, versions: &[ActiveVersion], period: Period, total: i64) -> Vec<(PartnerId, i64)> {
+    let clauses = Clauses::new(versions, &case.asset).expect("clauses");
+    let parts = clauses.parts(period, Minor(total)).expect("parts");
+    parts.into_iter().map(|part| (part.partner, part.amount.0)).collect()
+}
+
+/// The same by the reference.
+pub fn said_of_parts(case: &Case, versions: &[ActiveVersion], period: Period, total: i64) -> Vec<(PartnerId, i64)> {
+    let world = World::new(versions, &case.products, &case.players);
+    Ledger { world: &world, asset: &case.asset, funds: case.funds }.parts(period, total)
+}
 /// What the reference says of all settlements: lines, what is left, and how many transactions.
 pub struct Reference {
     pub lines: Vec<Vec<Line>>,
@@ -245,6 +315,7 @@ pub fn reference(case: &Case, versions: &[ActiveVersion], facts: &[Fact], closed
             .map(|base| ((false, String::new()), base))
             .into_iter()
             .collect(),
+        players: stands(case),
         amount: case.opening.amount,
         recouped: case.opening.recouped,
         drawn: case.opening.drawn,
@@ -294,6 +365,11 @@ fn shown(line: &Line) -> String {
     )
 }
 
+fn player_of(digits: &str) -> Player {
+    let byte = |place: usize| u8::from_str_radix(&digits[2 * place..2 * place + 2], 16).expect("a pseudonym");
+    std::array::from_fn(byte)
+}
+
 /// What the real code carries on, in the reference's terms. `versions` are the reference's.
 pub fn left(carry: &Carry, world: &[&ActiveVersion]) -> Left {
     let name =
@@ -306,6 +382,7 @@ pub fn left(carry: &Carry, world: &[&ActiveVersion]) -> Left {
     });
     Left {
         bases: carry.base.iter().map(|(key, base)| (name(key), base.0)).collect(),
+        players: carry.players.iter().map(|(player, base)| (player_of(player), base.0)).collect(),
         year,
         amount: carry.amount.0,
         recouped: carry.recouped.0,

@@ -5,13 +5,13 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
 use super::case::{Case, cases};
-use super::paths::{Books, Priced, left, priced, reference, replayed, sorted, sums};
+use super::paths::{Books, Priced, left, priced, reference, replayed, said_of_parts, shared_out, sorted, sums};
 use crate::contracts::contract::ActiveVersion;
 use crate::settlements::settlement::{Computed, LineCode};
 use crate::time::Timestamp;
 
 /// `SALDO_CASES` of each property: a hundred where it does not say.
-fn config() -> ProptestConfig {
+pub fn config() -> ProptestConfig {
     let cases = std::env::var("SALDO_CASES").ok().and_then(|count| count.parse().ok()).unwrap_or(100);
     ProptestConfig {
         cases,
@@ -42,7 +42,7 @@ fn shuffled<T: Clone>(list: &[T], numbers: &[u32]) -> Vec<T> {
     list
 }
 
-fn agree(
+pub fn agree(
     case: &Case,
     versions: &[ActiveVersion],
     real: &[Computed],
@@ -55,6 +55,10 @@ fn agree(
     for (place, computed) in real.iter().enumerate().skip(open_from) {
         prop_assert_eq!(sorted(&computed.lines), sorted(&said.lines[place]), "the lines of period {}", place);
         prop_assert_eq!(computed.total.0, super::owed::sum(&said.lines[place]), "the total of period {}", place);
+        let (period, total) = (case.periods[place], computed.total.0);
+        let parts = shared_out(case, versions, period, total);
+        prop_assert_eq!(&parts, &said_of_parts(case, versions, period, total), "the parts of period {}", place);
+        prop_assert!(parts.is_empty() || parts.iter().map(|(_, part)| part).sum::<i64>() == total);
         prop_assert_eq!(left(&computed.carry_out, &world), said.left[place].clone(), "what period {} leaves", place);
         prop_assert_eq!(computed.transaction_count, said.transactions[place], "transactions of period {}", place);
     }
@@ -166,6 +170,12 @@ fn every_line_comes_about() {
         for line in books.chain(&case, &case.versions).iter().flat_map(|computed| &computed.lines) {
             *met.entry(line.code.as_str()).or_default() += 1;
         }
+        for split in case.versions.iter().filter_map(|version| version.terms.split.as_ref()) {
+            *met.entry(split.path()).or_default() += 1;
+        }
+    }
+    for path in ["split.parallel.parties", "split.differential.parties"] {
+        assert!(met.get(path).is_some_and(|count| *count >= 3), "{path} in {met:?}");
     }
     for code in LineCode::ALL {
         assert!(met.get(code.as_str()).is_some_and(|count| *count >= 3), "{code:?} in {met:?}");

@@ -44,6 +44,7 @@ impl Books {
             period: period(number),
             state: State::Open,
             accruals: Vec::new(),
+            players: Vec::new(),
             frozen: None,
         };
         Self {
