@@ -12,22 +12,13 @@ pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{ConnectOptions, ConnectionTrait, Database, Statement};
 
+use tables::tables;
+
 mod grants;
-mod m0001_initial;
-mod m0002_events;
-mod m0003_idempotency;
-mod m0004_anomalies;
-mod m0005_mails;
 mod m0006_walls;
 mod m0007_partitions;
-mod m0008_clauses;
-mod m0009_versions;
-mod m0010_funds;
-mod m0011_parties;
-mod m0012_players;
-mod m0013_calendars;
-mod m0014_credit;
 pub mod partitions;
+mod tables;
 
 /// The digits of "saldo".
 const ONE_AT_A_TIME: &str = "SELECT pg_advisory_lock(495555732591)";
@@ -38,20 +29,20 @@ pub struct Migrator;
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         vec![
-            Box::new(m0001_initial::Migration),
-            Box::new(m0002_events::Migration),
-            Box::new(m0003_idempotency::Migration),
-            Box::new(m0004_anomalies::Migration),
-            Box::new(m0005_mails::Migration),
+            tables!("m0001_initial", walled: false),
+            tables!("m0002_events", walled: false),
+            tables!("m0003_idempotency", walled: false),
+            tables!("m0004_anomalies", walled: false),
+            tables!("m0005_mails", walled: false),
             Box::new(m0006_walls::Migration),
             Box::new(m0007_partitions::Migration),
-            Box::new(m0008_clauses::Migration),
-            Box::new(m0009_versions::Migration),
-            Box::new(m0010_funds::Migration),
-            Box::new(m0011_parties::Migration),
-            Box::new(m0012_players::Migration),
-            Box::new(m0013_calendars::Migration),
-            Box::new(m0014_credit::Migration),
+            tables!("m0008_clauses", walled: false),
+            tables!("m0009_versions", walled: true),
+            tables!("m0010_funds", walled: true),
+            tables!("m0011_parties", walled: true),
+            tables!("m0012_players", walled: true),
+            tables!("m0013_calendars", walled: true),
+            tables!("m0014_credit", walled: true),
         ]
     }
 }
