@@ -189,10 +189,6 @@ pub(crate) async fn exists_in(tx: &TenantTx, id: ContractId) -> Result<bool> {
     Ok(store::by_id(tx, id).await?.is_some())
 }
 
-pub(crate) async fn name_in(tx: &TenantTx, id: ContractId) -> Result<Option<String>> {
-    Ok(store::by_id(tx, id).await?.map(|contract| contract.name))
-}
-
 /// A contract and one of its versions.
 pub(crate) async fn version_in(
     tx: &TenantTx,

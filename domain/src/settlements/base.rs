@@ -59,7 +59,7 @@ impl Sums {
                     let values =
                         vec![("units", Value::Count(count)), ("percent", Value::Percent(percent)), transactions];
                     let counts = if is_bonus(*kind) { promoted(percent, count)? } else { count };
-                    Step::new(StepKind::Counted, values, Value::Exact(Share::whole(counts.0.into())))
+                    Step::new(StepKind::Counted, values, Value::Count(counts))
                 }
                 _ => {
                     let sign = sign(base, *kind);

@@ -28,8 +28,11 @@ impl Scoped {
         }
         let tenant_name = self.tenant_name().await?;
         self.change(async move |writer: &Writer, tx: &TenantTx| {
+            let moved = moved_in(tx).await?;
+            let contracts: Vec<ContractId> = moved.iter().map(|moved| moved.contract).collect();
+            let names = contracts::names_in(tx, &contracts).await?;
             let mut worse = Vec::new();
-            for Moved { contract, funds, before, now } in moved_in(tx).await? {
+            for Moved { contract, funds, before, now } in moved {
                 let row = tables::credit::Model {
                     tenant_id: tx.tenant(),
                     contract_id: contract,
@@ -39,7 +42,7 @@ impl Scoped {
                 };
                 tables::replace_credit_state(tx, row).await?;
                 if now > before {
-                    worse.push(mail(&tenant_name, contracts::name_in(tx, contract).await?, &funds, now));
+                    worse.push(mail(&tenant_name, names.get(&contract), &funds, now));
                 }
             }
             let mut mails = Vec::new();
@@ -90,10 +93,10 @@ async fn moved_in(tx: &TenantTx) -> Result<Vec<Moved>> {
     Ok(moved)
 }
 
-fn mail(tenant: &str, contract: Option<String>, funds: &FundsOf, now: CreditState) -> CreditMail {
+fn mail(tenant: &str, contract: Option<&String>, funds: &FundsOf, now: CreditState) -> CreditMail {
     CreditMail {
         tenant_name: tenant.to_owned(),
-        contract: contract.unwrap_or_default(),
+        contract: contract.cloned().unwrap_or_default(),
         currency: funds.asset.code.clone(),
         empty: now == CreditState::Empty,
         left: funds.left().map(|left| funds.asset.format_units(left)).unwrap_or_default(),

@@ -91,11 +91,7 @@ fn per_unit(
 fn counted(counts: &UnitsBase, classes: &[&Class<'_>], asset: &Asset) -> Result<Working, MoneyError> {
     let of_class = |class: &&Class<'_>| {
         let count = class.sums.counted(counts, asset)?;
-        let step = Step::new(
-            StepKind::Counted,
-            vec![("units", Value::Count(count))],
-            Value::Exact(Share::whole(count.0.into())),
-        );
+        let step = Step::new(StepKind::Counted, vec![("units", Value::Count(count))], Value::Count(count));
         Ok(step.of(class.code))
     };
     classes.iter().map(of_class).collect()

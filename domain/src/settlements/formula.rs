@@ -114,6 +114,15 @@ impl Value {
         }
     }
 
+    /// Of what is counted: money that is not rounded yet, or units.
+    fn share(self) -> Option<Share> {
+        match self {
+            Self::Exact(share) => Some(share),
+            Self::Count(units) => Some(Share::whole(units.0.into())),
+            _ => None,
+        }
+    }
+
     /// As a decimal number: money and counted units in major units.
     pub fn shown(self, asset: &Asset) -> String {
         match self {
@@ -216,7 +225,7 @@ impl Running<'_> {
         let result = step.result.number();
         Some(match step.kind {
             StepKind::Counted => {
-                let Value::Exact(share) = step.result else { return None };
+                let share = step.result.share()?;
                 self.counted = self.counted.checked_add(share).ok()?;
                 let plain = step.number("amount").zip(step.number("sign")).map(|(amount, sign)| amount * sign);
                 plain.is_none_or(|plain| share == Share::whole(plain))

@@ -118,19 +118,13 @@ fn counted(step: &Step, asset: &Asset) -> Statement {
         (Some(amount), _, _) => say!("formula.COUNTED.not", of = of, amount = amount),
         (None, Some(units), _) => match told("percent") {
             Some(percent) => {
-                let result = exact_count(step, asset);
+                let result = value(step.result, asset);
                 say!("formula.COUNTED.units", of = of, units = units, percent = percent, result = result)
             }
             None => say!("formula.COUNTED.class", of = of, units = units),
         },
         (None, None, _) => say!("formula.BASE", result = value(step.result, asset)),
     }
-}
-
-/// Counted units that are told exactly, without a currency.
-fn exact_count(step: &Step, asset: &Asset) -> Value {
-    let text = step.result.shown(asset);
-    Value::Number(if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text })
 }
 
 fn value(of: formula::Value, asset: &Asset) -> Value {

@@ -9,7 +9,7 @@ use super::fenced::{Stands, fence};
 use crate::contracts::Period;
 use crate::contracts::contract::{
     ActiveVersion, Base, BonusTreatment, Charge, Cost, DeductionBase, JackpotBasis, Level, NegativeMode, NgrBase,
-    PercentOf, RateRow, Split, Take, Terms, TierMode, TierPeriod, TierReads, TiersOnChange,
+    PercentOf, RateRow, Split, Take, Terms, TierMode, TierPeriod, TierReads, Tiers, TiersOnChange,
 };
 use crate::ids::{PartnerId, SettlementId};
 use crate::money::{Asset, Minor, Rate, Rounding, Units};
@@ -423,15 +423,7 @@ impl<'w> Ledger<'w> {
             };
             let end = *before + read;
             *before = end;
-            // Each step by its edges, upwards from zero; losses go down the same steps below it.
-            let mut low = Exact::ZERO;
-            let mut steps = Vec::new();
-            for step in &tiers.steps {
-                let high = step.up_to.as_deref().map(|edge| Exact::read(edge) * self.major());
-                let pay = self.pay(step.percent, step.per_unit.map(|price| price.digits()));
-                steps.push((low, high, pay, pay_digits(step.percent, step.per_unit)));
-                low = high.unwrap_or(low);
-            }
+            let steps = self.steps(tiers);
             match tiers.mode {
                 TierMode::Volume => {
                     let size = Exact::whole(end).abs();
@@ -460,6 +452,19 @@ impl<'w> Ledger<'w> {
         if left.year.as_ref().is_some_and(|(_, _, filled)| filled.is_empty()) {
             left.year = None;
         }
+    }
+
+    /// Each step by its edges, upwards from zero; losses go down the same steps below it.
+    fn steps(&self, tiers: &Tiers) -> Vec<(Exact, Option<Exact>, Exact, Option<Rate>)> {
+        let mut low = Exact::ZERO;
+        let mut steps = Vec::new();
+        for step in &tiers.steps {
+            let high = step.up_to.as_deref().map(|edge| Exact::read(edge) * self.major());
+            let pay = self.pay(step.percent, step.per_unit.map(|price| price.digits()));
+            steps.push((low, high, pay, pay_digits(step.percent, step.per_unit)));
+            low = high.unwrap_or(low);
+        }
+        steps
     }
 
     /// Accounting units of money for one accounting unit of a base.
